@@ -16,11 +16,14 @@ export function createLogger({ level }: LogOptions): Logger {
       winston.format.timestamp(),
       winston.format.printf((info) => formatLine(info as unknown as LogLine)),
     ),
-    transports: [
-      new winston.transports.Console({ stderrLevels: ['error', 'warn', 'info', 'debug'], forceConsole: false }),
-    ],
+    transports: [consoleTransport()],
   })
   return wrap(root, {})
+}
+
+function consoleTransport(): winston.transport {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston's own types disagree on the stream base class
+  return new winston.transports.Console({ stderrLevels: ['error', 'warn', 'info', 'debug'] })
 }
 
 function wrap(root: winston.Logger, bound: LogFields): Logger {
@@ -56,7 +59,7 @@ export function formatLine({ timestamp, level, message, fields }: LogLine): stri
 function render(value: unknown): string {
   if (value instanceof Error) return errorChain(value)
   if (typeof value === 'string') return value
-  return JSON.stringify(value) ?? String(value)
+  return JSON.stringify(value)
 }
 
 function errorChain(error: Error): string {
