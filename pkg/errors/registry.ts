@@ -11,9 +11,61 @@ export interface ErrorEntry {
  * without an entry does not compile.
  */
 export const errorRegistry = {
+  ERR_COMPONENT_FAILED: {
+    summary: 'A component could not be started.',
+    remedy: 'Read the reason in the message and the log lines of that component, correct it and start again.',
+  },
+  ERR_COMPONENT_GRAPH: {
+    summary: 'The components of this node depend on each other in a way that can never start.',
+    remedy: 'Enable the component that the message names, or report the message: the graph is built in.',
+  },
   ERR_COMPONENT_NOT_READY: {
     summary: 'A component was started but did not become ready in time.',
     remedy: 'Read the last reason in the message and the log lines of that component.',
+  },
+  ERR_COMPONENT_STOP: {
+    summary: 'A component did not stop.',
+    remedy: 'Look at the processes the message names; `k0s reset` ends what is left.',
+  },
+  ERR_FILE: {
+    summary: 'A file or directory could not be read or written.',
+    remedy: 'Correct what the message names: free space, permissions or the path.',
+  },
+  ERR_IP: {
+    summary: 'An IP address or CIDR is not valid.',
+    remedy: 'Write it as 10.0.0.1, 10.0.0.0/16, fd00::1 or fd00::/64.',
+  },
+  ERR_LOCK_HELD: {
+    summary: 'Another process of k0s already runs on these directories.',
+    remedy: 'Stop it with `k0s stop`, or give this one directories of its own with --data-dir.',
+  },
+  ERR_PORT_IN_USE: {
+    summary: 'A port that k0s has to listen on is taken.',
+    remedy: 'Stop the process that the message names, or configure another port.',
+  },
+  ERR_PROBE: {
+    summary: 'A component answered its health probe with an error, or not at all.',
+    remedy: 'Wait if it is still starting; otherwise read the log lines of that component.',
+  },
+  ERR_PROCESS_CRASH_LOOP: {
+    summary: 'A supervised process ended again and again before it became ready.',
+    remedy: 'Read its last output in the message; usually an extra argument or a file it needs is wrong.',
+  },
+  ERR_PROCESS_START: {
+    summary: 'A supervised process could not be started.',
+    remedy: 'Check that the file the message names exists, is executable and is not on a noexec mount.',
+  },
+  ERR_STATUS_NOT_RUNNING: {
+    summary: 'Nothing answers at the status socket.',
+    remedy: 'Start k0s, or name its socket with --status-socket.',
+  },
+  ERR_STATUS_REQUEST: {
+    summary: "The status socket answered with an error or with something else than k0s's status.",
+    remedy: 'Check that --status-socket names a socket of k0s and that both are of the same version.',
+  },
+  ERR_STATUS_TIMEOUT: {
+    summary: 'The node did not become ready in the time given.',
+    remedy: 'Read the reasons in the message; give more time with --timeout.',
   },
   ERR_USAGE: {
     summary: 'The command line is not valid.',
