@@ -35,6 +35,18 @@ export const errorRegistry = {
     summary: 'An IP address or CIDR is not valid.',
     remedy: 'Write it as 10.0.0.1, 10.0.0.0/16, fd00::1 or fd00::/64.',
   },
+  ERR_KUBECONFIG: {
+    summary: 'A kubeconfig file is missing or not usable.',
+    remedy: 'Create the file anew with `k0s kubeconfig`, or give the path of a valid one.',
+  },
+  ERR_KUBE_API: {
+    summary: 'The API server refused a request.',
+    remedy: 'Read the status and reason in the message; check that the object exists and that the user may do this.',
+  },
+  ERR_KUBE_CONNECTION: {
+    summary: 'The API server gave no usable answer.',
+    remedy: 'Check with `k0s status` that the controller runs, and that its address and port 6443 are reachable.',
+  },
   ERR_LOCK_HELD: {
     summary: 'Another process of k0s already runs on these directories.',
     remedy: 'Stop it with `k0s stop`, or give this one directories of its own with --data-dir.',

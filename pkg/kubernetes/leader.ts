@@ -1,0 +1,187 @@
+import { errorMessage } from '#pkg/errors/error.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
+import { withDeadline } from '#pkg/lifecycle/deadline.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+import type { KubeClient } from '#pkg/kubernetes/client.ts'
+import { isAlreadyExists, isConflict, isNotFound } from '#pkg/kubernetes/errors.ts'
+import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
+import type { KubeObject, ResourceRef } from '#pkg/kubernetes/types.ts'
+
+/** Which lease, who asks, and how patient. The defaults are client-go's recommended ones. */
+export interface LeaderElectionOptions {
+  readonly namespace: string
+  readonly name: string
+  /** Unique among the candidates and stable over restarts: the same identity takes its own lease back at once. */
+  readonly identity: string
+  /** A lease not renewed for this long may be taken. Default 15 000. */
+  readonly leaseDurationMs?: number | undefined
+  /** A leader that could not renew for this long stops leading. Default 10 000. */
+  readonly renewDeadlineMs?: number | undefined
+  /** Pause between tries. Default 2 000. */
+  readonly retryPeriodMs?: number | undefined
+}
+
+interface Lease extends KubeObject {
+  readonly spec?: {
+    readonly holderIdentity?: string
+    readonly leaseDurationSeconds?: number
+    readonly acquireTime?: string
+    readonly renewTime?: string
+    readonly leaseTransitions?: number
+  }
+}
+
+/**
+ * Leader election over a coordination.k8s.io Lease.
+ *
+ * INVARIANTS: `lead` runs at most once at a time, and its signal aborts no later than `renewDeadlineMs` after the last
+ * renewal, before any other candidate may take the lease (`leaseDurationMs`). Another's expiry is judged by when *we*
+ * last saw the lease change, never by comparing clocks.
+ */
+export class LeaderElection {
+  readonly #client: KubeClient
+  readonly #log: Logger
+  readonly #options: Required<{ [K in keyof LeaderElectionOptions]: NonNullable<LeaderElectionOptions[K]> }>
+  readonly #ref: ResourceRef
+  #observed: { readonly version: string | undefined; readonly atMs: number } | undefined
+
+  constructor(options: LeaderElectionOptions, deps: { readonly client: KubeClient; readonly log: Logger }) {
+    const {
+      namespace,
+      name,
+      identity,
+      leaseDurationMs = 15_000,
+      renewDeadlineMs = 10_000,
+      retryPeriodMs = 2_000,
+    } = options
+    this.#options = { namespace, name, identity, leaseDurationMs, renewDeadlineMs, retryPeriodMs }
+    this.#client = deps.client
+    this.#log = deps.log.child({ lease: name })
+    this.#ref = inNamespace(resources.leases, namespace)
+  }
+
+  /**
+   * Campaigns until `signal` aborts; while leading, `lead` runs with a signal that ends when the lease is lost. A `lead`
+   * that returns early gives the lease back and the campaign goes on. The lease is released on the way out.
+   */
+  async run(signal: AbortSignal, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const stopped = (): boolean => signal.aborted
+    while (!stopped()) {
+      if (await this.#tryAcquire(signal)) await this.#leadWhileRenewed(signal, lead)
+      await sleep(this.#options.retryPeriodMs, { signal }).catch(() => undefined)
+    }
+  }
+
+  async #leadWhileRenewed(signal: AbortSignal, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const leading = new AbortController()
+    const onStop = (): void => leading.abort(signal.reason)
+    signal.addEventListener('abort', onStop, { once: true })
+    if (signal.aborted) onStop()
+    this.#log.debug('leading')
+    const renewing = this.#renew(leading)
+    try {
+      await lead(leading.signal)
+    } catch (err) {
+      if (!leading.signal.aborted) this.#log.error('leader task failed', { err })
+    } finally {
+      signal.removeEventListener('abort', onStop)
+      leading.abort(new Error('leader task ended'))
+      await renewing
+      await this.#release()
+    }
+  }
+
+  /** Renews until `leading` aborts; aborts it when the deadline passes without a renewal or the lease went to another. */
+  async #renew(leading: AbortController): Promise<void> {
+    const { retryPeriodMs, renewDeadlineMs } = this.#options
+    const { signal } = leading
+    const stopped = (): boolean => signal.aborted
+    let renewedAtMs = performance.now()
+    while (!stopped()) {
+      await sleep(retryPeriodMs, { signal }).catch(() => undefined)
+      if (stopped()) return
+      const leftMs = renewDeadlineMs - (performance.now() - renewedAtMs)
+      const renewed =
+        leftMs > 0 && (await withDeadline(signal, leftMs, (inner) => this.#tryAcquire(inner)).catch(() => false))
+      if (renewed) renewedAtMs = performance.now()
+      else if (performance.now() - renewedAtMs >= renewDeadlineMs - retryPeriodMs) {
+        this.#log.warn('lease lost')
+        leading.abort(new Error(`lease ${this.#options.name} could not be renewed`))
+      }
+    }
+  }
+
+  /** One attempt; false when another holds the lease or the API server does not answer. */
+  async #tryAcquire(signal: AbortSignal): Promise<boolean> {
+    try {
+      return await this.#acquire(signal)
+    } catch (thrown) {
+      const lostRace = isConflict(thrown) || isAlreadyExists(thrown)
+      if (!lostRace && !signal.aborted) this.#log.debug('lease not reachable', { err: errorMessage(thrown) })
+      return false
+    }
+  }
+
+  async #acquire(signal: AbortSignal): Promise<boolean> {
+    const { name, namespace, identity, leaseDurationMs } = this.#options
+    const lease = await this.#read(signal)
+    const now = new Date().toISOString().replace('Z', '000Z') // metav1.MicroTime
+    const holder = lease?.spec?.holderIdentity ?? ''
+    if (lease !== undefined && holder !== '' && holder !== identity && !this.#expired(lease)) return false
+    const isRenewal = holder === identity
+    const spec = {
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.ceil(leaseDurationMs / 1_000),
+      acquireTime: (isRenewal ? lease?.spec?.acquireTime : undefined) ?? now,
+      renewTime: now,
+      leaseTransitions: (lease?.spec?.leaseTransitions ?? 0) + (isRenewal || lease === undefined ? 0 : 1),
+    }
+    const body: Lease = {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: lease?.metadata ?? { name, namespace },
+      spec,
+    }
+    if (lease === undefined) await this.#client.create(this.#ref, body, { signal })
+    else await this.#client.replace(this.#ref, name, body, { signal })
+    return true
+  }
+
+  async #read(signal: AbortSignal): Promise<Lease | undefined> {
+    try {
+      return await this.#client.get<Lease>(this.#ref, this.#options.name, { signal })
+    } catch (thrown) {
+      if (isNotFound(thrown)) return undefined
+      throw thrown
+    }
+  }
+
+  #expired(lease: Lease): boolean {
+    const version = lease.metadata.resourceVersion
+    if (this.#observed === undefined || this.#observed.version !== version) {
+      this.#observed = { version, atMs: performance.now() }
+      return false
+    }
+    const durationMs = (lease.spec?.leaseDurationSeconds ?? 0) * 1_000 || this.#options.leaseDurationMs
+    return performance.now() - this.#observed.atMs > durationMs
+  }
+
+  /** Lets the next candidate in at once; best effort, the lease expires anyway. */
+  async #release(): Promise<void> {
+    try {
+      await withDeadline(undefined, 2_000, async (signal) => {
+        const lease = await this.#read(signal)
+        if (lease?.spec?.holderIdentity !== this.#options.identity) return
+        const { name } = this.#options
+        await this.#client.replace(
+          this.#ref,
+          name,
+          { ...lease, spec: { ...lease.spec, holderIdentity: '' } },
+          { signal },
+        )
+      })
+    } catch (thrown) {
+      this.#log.debug('lease not released', { err: errorMessage(thrown) })
+    }
+  }
+}
