@@ -19,6 +19,10 @@ export const errorRegistry = {
     summary: 'The components of this node depend on each other in a way that can never start.',
     remedy: 'Enable the component that the message names, or report the message: the graph is built in.',
   },
+  ERR_CERTIFICATE: {
+    summary: 'A certificate, key or signing request cannot be used.',
+    remedy: 'Put a valid file where the message says, or remove it to have it made again.',
+  },
   ERR_COMPONENT_NOT_READY: {
     summary: 'A component was started but did not become ready in time.',
     remedy: 'Read the last reason in the message and the log lines of that component.',
