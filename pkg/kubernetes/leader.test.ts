@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { describe, it, beforeEach, afterEach } from 'mocha'
+import { once } from 'node:events'
+import { KubeClient } from '#pkg/kubernetes/client.ts'
+import { LeaderElection } from '#pkg/kubernetes/leader.ts'
+import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
+import { fail, FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
+import { silentLogger } from '#pkg/log/logger.ts'
+
+describe('LeaderElection', () => {
+  let server: FakeApiServer
+  let client: KubeClient
+  let stop: AbortController
+  let leaders: string[]
+  beforeEach(async () => {
+    server = await FakeApiServer.start()
+    client = new KubeClient({ server: server.url })
+    stop = new AbortController()
+    leaders = []
+  })
+  afterEach(async () => {
+    stop.abort(new Error('test over'))
+    client.close()
+    await server.stop()
+  })
+
+  const campaign = async (identity: string, signal = stop.signal): Promise<void> => {
+    const timing = { leaseDurationMs: 300, renewDeadlineMs: 200, retryPeriodMs: 20 }
+    const election = new LeaderElection(
+      { namespace: 'kube-system', name: 'k0s', identity, ...timing },
+      { client, log: silentLogger },
+    )
+    await election.run(signal, async (leading) => {
+      leaders.push(identity)
+      if (!leading.aborted) await once(leading, 'abort')
+      leaders.push(`-${identity}`)
+    })
+  }
+
+  it('lets one lead at a time and hands over at once on a clean stop', async () => {
+    const first = new AbortController()
+    const a = campaign('a', first.signal)
+    await until(() => leaders.length === 1)
+    const b = campaign('b')
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    assert.deepEqual(leaders, ['a'])
+    first.abort(new Error('stop'))
+    await a
+    await until(() => leaders.length === 3)
+    assert.deepEqual(leaders, ['a', '-a', 'b'])
+    stop.abort(new Error('stop'))
+    await b
+  })
+
+  it('takes a lease that nobody renews, and its own at once', async () => {
+    const spec = {
+      holderIdentity: 'dead',
+      leaseDurationSeconds: 0.1,
+      renewTime: '2099-01-01T00:00:00.000000Z',
+      leaseTransitions: 4,
+    }
+    server.add({
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name: 'k0s', namespace: 'kube-system' },
+      spec,
+    })
+    const b = campaign('b')
+    await until(() => leaders.length === 1)
+    const lease = server.find(inNamespace(resources.leases, 'kube-system'), 'k0s')?.['spec'] as {
+      leaseTransitions: number
+    }
+    assert.equal(lease.leaseTransitions, 5)
+    stop.abort(new Error('stop'))
+    await b
+  })
+
+  it('stops leading before the lease can expire when it cannot be renewed', async () => {
+    const a = campaign('a')
+    await until(() => leaders.length === 1)
+    const startedAt = performance.now()
+    server.intercept = (_request, response) => (fail(response, 500, 'InternalError', 'no store'), true)
+    await until(() => leaders.length === 2)
+    assert.ok(performance.now() - startedAt < 300)
+    server.intercept = () => false
+    await until(() => leaders.length === 3)
+    stop.abort(new Error('stop'))
+    await a
+    assert.deepEqual(leaders, ['a', '-a', 'a', '-a'])
+  })
+})
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
+}
