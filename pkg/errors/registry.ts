@@ -11,6 +11,10 @@ export interface ErrorEntry {
  * without an entry does not compile.
  */
 export const errorRegistry = {
+  ERR_ASSET: {
+    summary: 'A file that k0s ships with is missing or cannot be put to use.',
+    remedy: 'Build with `make`, or install k0s again: the file that the message names belongs to it.',
+  },
   ERR_COMPONENT_FAILED: {
     summary: 'A component could not be started.',
     remedy: 'Read the reason in the message and the log lines of that component, correct it and start again.',
@@ -38,6 +42,14 @@ export const errorRegistry = {
   ERR_IP: {
     summary: 'An IP address or CIDR is not valid.',
     remedy: 'Write it as 10.0.0.1, 10.0.0.0/16, fd00::1 or fd00::/64.',
+  },
+  ERR_KINE: {
+    summary: 'The etcd API server over SQL (`k0s kine`) cannot start or go on.',
+    remedy: 'Read the message: it names the endpoint, file or address that is at fault.',
+  },
+  ERR_KINE_LOCKED: {
+    summary: 'The database file of `k0s kine` is held by another running process.',
+    remedy: 'Stop the other process, or give this one another file in --endpoint.',
   },
   ERR_KUBECONFIG: {
     summary: 'A kubeconfig file is missing or not usable.',
@@ -70,6 +82,10 @@ export const errorRegistry = {
   ERR_PROCESS_START: {
     summary: 'A supervised process could not be started.',
     remedy: 'Check that the file the message names exists, is executable and is not on a noexec mount.',
+  },
+  ERR_PROCESS_STOP: {
+    summary: 'A process did not end, not even by SIGKILL.',
+    remedy: 'It hangs in the kernel, usually on a dead disk or network mount: repair that, or reboot the host.',
   },
   ERR_STATUS_NOT_RUNNING: {
     summary: 'Nothing answers at the status socket.',

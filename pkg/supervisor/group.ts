@@ -1,0 +1,50 @@
+import { errnoCode } from '#pkg/errors/error.ts'
+import { allPids, isDead, processStat } from '#pkg/file/proc.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
+import { ProcessStopError } from '#pkg/supervisor/errors.ts'
+
+/** How often a group that was told to end is looked at, milliseconds: most programs take a few of these. */
+const POLL_MS = 10
+/** SIGKILL takes effect at once unless the process hangs in the kernel; then waiting longer does not help. */
+const KILL_TIMEOUT_MS = 10_000
+
+/**
+ * Ends a process group: SIGTERM, SIGKILL after `graceMs`, and returns once nothing of it runs. Processes that made a
+ * group of their own are not touched: containerd starts its shims so, and with them the pods stay.
+ *
+ * @throws ProcessStopError when something is left 10 s after SIGKILL.
+ */
+export async function endGroup(groupId: number, { name, graceMs }: { name: string; graceMs: number }): Promise<void> {
+  if (!signalGroup(groupId, 'SIGTERM')) return
+  if (await groupGone(groupId, graceMs)) return
+  signalGroup(groupId, 'SIGKILL')
+  if (!(await groupGone(groupId, KILL_TIMEOUT_MS))) throw new ProcessStopError(name, groupId)
+}
+
+/** Sends a signal to every process of the group; false when there is none. */
+export function signalGroup(groupId: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(-groupId, signal)
+  } catch (err) {
+    if (errnoCode(err) === 'ESRCH') return false
+    throw err
+  }
+}
+
+async function groupGone(groupId: number, timeoutMs: number): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs
+  while (isGroupAlive(groupId)) {
+    if (performance.now() >= deadline) return false
+    await sleep(POLL_MS)
+  }
+  return true
+}
+
+/** Zombies answer signals but are dead: where PID 1 collects nothing (some containers) they stay for ever. */
+function isGroupAlive(groupId: number): boolean {
+  if (!signalGroup(groupId, 0)) return false
+  return allPids().some((pid) => {
+    const stat = processStat(pid)
+    return stat?.groupId === groupId && !isDead(stat)
+  })
+}

@@ -1,0 +1,196 @@
+import { backoffMs } from '#pkg/lifecycle/backoff.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+import { startChild, type Child } from '#pkg/supervisor/child.ts'
+import { endOrphans } from '#pkg/supervisor/orphan.ts'
+import { Output } from '#pkg/supervisor/output.ts'
+
+/** What to run. */
+export interface ProcessSpec {
+  /** Component name: log field `component`, name of the PID file. */
+  readonly name: string
+  /** Absolute path of the program. */
+  readonly path: string
+  readonly args: readonly string[]
+  /** Whole environment of the child, besides PATH (default: the usual system directories) and our markers. */
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** User the child runs as; default: the supervisor's. Supplementary groups are dropped. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined
+  /** `<run-dir>/<name>.pid` */
+  readonly pidFile: string
+  /** SIGTERM to the group, then SIGKILL after this many milliseconds. */
+  readonly stopGraceMs: number
+  /** Written to the child and closed, at every start: configuration with secrets. */
+  readonly stdin?: string
+}
+
+/** Keeps one process running. All methods may be called at any time; they take effect one after the other. */
+export interface SupervisedProcess {
+  /**
+   * Ends what a killed supervisor left of this process, then starts it. No effect while it runs.
+   *
+   * @throws ProcessStartError when the first start fails; later failures are logged and retried.
+   */
+  start(): Promise<void>
+  /** Idempotent; when it resolves nothing of the process runs. @throws ProcessStopError */
+  stop(): Promise<void>
+  /** Stops the process with its grace time and starts it again at once. @throws ProcessStartError, and goes on trying. */
+  restart(): Promise<void>
+  /** Undefined while none runs. */
+  readonly pid: number | undefined
+  /** How often it was started again after it had ended by itself. */
+  readonly restarts: number
+  /** How it last ended by itself, with the line of its output that says most; undefined when it never did. */
+  readonly lastExit: string | undefined
+}
+
+/** Makes a supervised process, not yet started. */
+export type Supervise = (spec: ProcessSpec, deps: { readonly log: Logger }) => SupervisedProcess
+
+/** A run this long forgives earlier crashes. */
+const HEALTHY_RUN_MS = 60_000
+/** The first respawn is fast, since most exits are single events; a crash loop soon costs next to nothing. */
+const respawnDelay = { initialMs: 250, maxMs: 30_000 } as const
+
+export const supervise: Supervise = (spec, deps) => new Supervised(spec, deps)
+
+/** One life from start() to stop(). */
+interface Run {
+  readonly stopping: AbortController
+  readonly loop: Promise<void>
+}
+
+/**
+ * INVARIANTS: at most one #run; only its loop starts, watches and ends children, one at a time, so a respawn can never
+ * overtake a stop; start(), stop() and restart() only begin and end runs, one after the other through #exclusive.
+ */
+class Supervised implements SupervisedProcess {
+  readonly #spec: ProcessSpec
+  readonly #log: Logger
+  readonly #output: Output
+  #run: Run | undefined
+  #child: Child | undefined
+  #last: Promise<void> = Promise.resolve()
+  #restarts = 0
+  #lastExit: string | undefined
+
+  constructor(spec: ProcessSpec, { log }: { readonly log: Logger }) {
+    this.#spec = spec
+    this.#log = log.child({ component: spec.name })
+    this.#output = new Output(this.#log)
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  get restarts(): number {
+    return this.#restarts
+  }
+
+  get lastExit(): string | undefined {
+    return this.#lastExit
+  }
+
+  start(): Promise<void> {
+    return this.#exclusive(async () => {
+      if (this.#run) return
+      await endOrphans(this.#spec, { log: this.#log })
+      this.#begin(await this.#spawn())
+    })
+  }
+
+  stop(): Promise<void> {
+    return this.#exclusive(() => this.#end())
+  }
+
+  restart(): Promise<void> {
+    return this.#exclusive(async () => {
+      await this.#end()
+      try {
+        this.#begin(await this.#spawn())
+      } catch (err) {
+        this.#begin(undefined)
+        throw err
+      }
+    })
+  }
+
+  #exclusive(step: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(step)
+    this.#last = done.catch(() => undefined) // the caller has the failure; the next step runs all the same
+    return done
+  }
+
+  #begin(child: Child | undefined): void {
+    const stopping = new AbortController()
+    this.#run = { stopping, loop: this.#supervise(child, stopping.signal) }
+  }
+
+  async #end(): Promise<void> {
+    const run = this.#run
+    this.#run = undefined
+    run?.stopping.abort()
+    await run?.loop
+  }
+
+  async #supervise(first: Child | undefined, signal: AbortSignal): Promise<void> {
+    const stopped = (): boolean => signal.aborted // a call: a read would stay narrowed across awaits
+    let child = first
+    for (let failures = 0; ; failures += 1) {
+      const startedAt = performance.now()
+      const exit = child && (await exitOrAbort(child, signal))
+      if (stopped()) return this.#endChild(child)
+      if (performance.now() - startedAt > HEALTHY_RUN_MS) failures = 0
+      const respawnInMs = backoffMs(failures, respawnDelay)
+      if (exit !== undefined) {
+        this.#lastExit = exit
+        this.#log.warn('process ended', { pid: child?.pid, exit, respawnInMs })
+      }
+      await child?.cleanUp().catch((err: unknown) => this.#log.error('cannot clean up after the process', { err }))
+      this.#child = undefined
+      await sleep(respawnInMs, { signal }).catch(() => undefined)
+      if (stopped()) return
+      child = await this.#respawn()
+    }
+  }
+
+  async #endChild(child: Child | undefined): Promise<void> {
+    await child?.end(this.#spec.stopGraceMs)
+    this.#child = undefined
+  }
+
+  /** Like #spawn, but a failure is logged and counts as one more crash. */
+  async #respawn(): Promise<Child | undefined> {
+    this.#restarts += 1
+    try {
+      return await this.#spawn()
+    } catch (err) {
+      this.#log.error('cannot start the process again', { err })
+      this.#lastExit = err instanceof Error ? err.message : String(err)
+      return undefined
+    }
+  }
+
+  async #spawn(): Promise<Child> {
+    const { name, path, args } = this.#spec
+    this.#child = await startChild(this.#spec, this.#output)
+    this.#log.info('process started', { pid: this.#child.pid })
+    this.#log.debug('command line', { name, path, args })
+    return this.#child
+  }
+}
+
+/** How the child ended by itself, or undefined when `signal` aborted first. */
+async function exitOrAbort(child: Child, signal: AbortSignal): Promise<string | undefined> {
+  if (signal.aborted) return undefined
+  const { promise: aborted, resolve } = Promise.withResolvers<undefined>()
+  const abort = (): void => resolve(undefined)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([child.exited, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
