@@ -1,0 +1,30 @@
+import * as Type from 'typebox'
+import { image, oneOf, section } from '#pkg/apis/k0s/v1beta1/schema.ts'
+
+const ref = Type.Optional(image)
+
+/** spec.images. What is not given comes from the archives that the product brings along. */
+export const imagesSchema = section('Images of the components that run as pods; default: those shipped with k0s.', {
+  repository: Type.Optional(Type.String({ description: 'Registry that replaces the one of every image.' })),
+  default_pull_policy: oneOf(['Always', 'IfNotPresent', 'Never'], {
+    description: 'imagePullPolicy of the components.',
+    default: 'IfNotPresent',
+  }),
+  coredns: ref,
+  metricsserver: ref,
+  pause: ref,
+  konnectivity: ref,
+  pushgateway: ref,
+  kubeproxy: ref,
+  calico: Type.Optional(
+    section('Images of calico.', {
+      cni: ref,
+      node: ref,
+      kubecontrollers: ref,
+      flexvolume: ref,
+      windows: Type.Optional(section('Images of calico on Windows.', { cni: ref, node: ref })),
+    }),
+  ),
+  kuberouter: Type.Optional(section('Images of kube-router.', { cni: ref, cniInstaller: ref })),
+  windows: Type.Optional(section('Images on Windows.', { kubeproxy: ref, pause: ref })),
+})
