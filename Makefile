@@ -67,7 +67,7 @@ test:
 
 # One scenario of inttest/, on its own: `make check-network`.
 check-%: build
-	$(BIN)/mocha --config inttest/.mocharc.json --spec 'inttest/$*/*.spec.ts'
+	$(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only 'inttest/$*/*.spec.ts'
 
 # One benchmark of inttest/bench/: `make bench-startup`.
 bench-%: build

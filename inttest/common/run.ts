@@ -37,7 +37,7 @@ export async function runBytes(
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
   child.stdin.on('error', () => undefined) // it may end without reading its input; its exit code tells
   child.stdin.end(input)
-  let timedOut = false
+  let timedOut = false as boolean // set by the timer
   const timer = setTimeout(() => {
     timedOut = true
     child.kill('SIGKILL')
