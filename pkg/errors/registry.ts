@@ -35,9 +35,21 @@ export const errorRegistry = {
     summary: 'A component did not stop.',
     remedy: 'Look at the processes the message names; `k0s reset` ends what is left.',
   },
+  ERR_CONTAINERD_CONFIG: {
+    summary: 'A drop-in or a configuration file of containerd cannot be used.',
+    remedy: 'Correct or remove the file that the message names; snippets need configuration version 3.',
+  },
   ERR_FILE: {
     summary: 'A file or directory could not be read or written.',
     remedy: 'Correct what the message names: free space, permissions or the path.',
+  },
+  ERR_HOST_NETWORK: {
+    summary: 'The host lacks something that the pod network or Services need.',
+    remedy: 'Install or set what the message names; k0s sysinfo lists all such probes.',
+  },
+  ERR_IMAGE_IMPORT: {
+    summary: 'An image archive cannot be imported into containerd.',
+    remedy: 'Replace or remove the archive that the message names.',
   },
   ERR_IP: {
     summary: 'An IP address or CIDR is not valid.',
@@ -67,9 +79,17 @@ export const errorRegistry = {
     summary: 'Another process of k0s already runs on these directories.',
     remedy: 'Stop it with `k0s stop`, or give this one directories of its own with --data-dir.',
   },
+  ERR_NOT_ROOT: {
+    summary: 'The command needs root.',
+    remedy: 'Run it with sudo or as root.',
+  },
   ERR_PORT_IN_USE: {
     summary: 'A port that k0s has to listen on is taken.',
     remedy: 'Stop the process that the message names, or configure another port.',
+  },
+  ERR_PRE_FLIGHT: {
+    summary: 'The host does not meet the requirements of a worker.',
+    remedy: 'Correct what the message lists, or start with --ignore-pre-flight-checks.',
   },
   ERR_PROBE: {
     summary: 'A component answered its health probe with an error, or not at all.',
@@ -87,6 +107,14 @@ export const errorRegistry = {
     summary: 'A process did not end, not even by SIGKILL.',
     remedy: 'It hangs in the kernel, usually on a dead disk or network mount: repair that, or reboot the host.',
   },
+  ERR_PROGRAM_FAILED: {
+    summary: 'A program that was run to its end failed.',
+    remedy: 'Read its last line of output in the message.',
+  },
+  ERR_RESET: {
+    summary: 'Some traces of k0s could not be removed from the host.',
+    remedy: 'Correct what the message names and run k0s reset again.',
+  },
   ERR_STATUS_NOT_RUNNING: {
     summary: 'Nothing answers at the status socket.',
     remedy: 'Start k0s, or name its socket with --status-socket.',
@@ -102,6 +130,14 @@ export const errorRegistry = {
   ERR_USAGE: {
     summary: 'The command line is not valid.',
     remedy: 'Run the command with --help to see its flags and examples.',
+  },
+  ERR_WORKER_CONFIG: {
+    summary: 'The worker configuration that the controllers offer cannot be read.',
+    remedy: 'Use an existing worker profile and controllers of the same version.',
+  },
+  ERR_WORKER_JOIN: {
+    summary: 'This node cannot join the cluster.',
+    remedy: 'Create a new worker token on a controller and check the address in it.',
   },
 } as const satisfies Readonly<Record<`ERR_${string}`, ErrorEntry>>
 
