@@ -44,6 +44,14 @@ if [ -n "${HOST_SHARED:-}" ] && [ -d "$HOST_SHARED" ]; then
   mount --bind "$HOST_SHARED" "$root$HOST_SHARED"
 fi
 
+# The system users that a service installation makes, so that components run under them.
+uid=900
+for user in etcd kube-apiserver kube-scheduler konnectivity-server; do
+  grep -q "^$user:" "$root/etc/passwd" || echo "$user:x:$uid:$uid::/nonexistent:/usr/sbin/nologin" >>"$root/etc/passwd"
+  grep -q "^$user:" "$root/etc/group" || echo "$user:x:$uid:" >>"$root/etc/group"
+  uid=$((uid + 1))
+done
+
 cd "$root"
 mkdir -p .old
 pivot_root . .old
