@@ -1,0 +1,79 @@
+/** What `GET /status` answers: k0s's names and types (its pkg/component/status), and our `Components`. */
+export interface StatusInfo {
+  readonly Version: string
+  readonly Pid: number
+  readonly PPid: number
+  /** `controller`, `worker`, or `controller+worker`. */
+  readonly Role: string
+  /** Init system that started this process; empty when none did. */
+  readonly SysInit: string
+  /** Service file of the init system; empty when there is none. */
+  readonly StubFile: string
+  /** Always empty; kept for programs written for k0s. */
+  readonly Output: string
+  /** Whether pods run on this node. */
+  readonly Workloads: boolean
+  readonly SingleNode: boolean
+  /** Command line of the process. */
+  readonly Args: readonly string[]
+  readonly WorkerToAPIConnectionStatus: { readonly Message: string; readonly Success: boolean }
+  /** Effective configuration; null on workers. Never has secrets in it. */
+  readonly ClusterConfig: unknown
+  /** Every path of the node. */
+  readonly K0sVars: Readonly<Record<string, unknown>>
+  /** Not in k0s: the state of every component, in start order. */
+  readonly Components: readonly ComponentSummary[]
+}
+
+/** State of one component. */
+export interface ComponentSummary {
+  readonly name: string
+  /** `waiting`, `starting`, `not-ready`, `ready`, `failed`, `stopping` or `stopped`. */
+  readonly state: string
+  readonly waitingFor: readonly string[]
+  readonly reason?: string | undefined
+  /** ISO 8601. */
+  readonly since: string
+  readonly restarts?: number | undefined
+}
+
+/** A component as the manager of a role reports it. */
+export interface ComponentReport extends ComponentSummary {
+  /** When it was last probed, ISO 8601. */
+  readonly probedAt?: string | undefined
+  /** Oldest first. */
+  readonly events: readonly { readonly at: string; readonly state: string; readonly reason?: string | undefined }[]
+}
+
+/** What `GET /components?maxCount=N` answers: k0s's shape, by component name, newest last. */
+export interface ComponentsInfo {
+  readonly healthProbes: Readonly<Record<string, readonly HealthProbe[]>>
+  readonly events: Readonly<Record<string, readonly ComponentsEvent[]>>
+}
+
+/** A probe's outcome; `error` is null when the component serves. */
+export interface HealthProbe {
+  readonly component: string
+  readonly at: string
+  readonly error: string | null
+}
+
+/** Something that happened to a component. */
+export interface ComponentsEvent {
+  readonly at: string
+  readonly payload: { readonly state: string; readonly reason?: string | undefined }
+}
+
+/** What `POST /stop` answers, with 202: the process has begun to stop. */
+export interface StopAnswer {
+  readonly pid: number
+}
+
+/** The running supervisor, as the status server sees it. */
+export interface StatusProvider {
+  /** Everything but the components. */
+  status(): Omit<StatusInfo, 'Components'> | Promise<Omit<StatusInfo, 'Components'>>
+  components(): readonly ComponentReport[]
+  /** Asks the supervisor to stop; returns at once. */
+  stop(): void
+}
