@@ -3,6 +3,9 @@ import { once } from 'node:events'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
+/** They run when imported; the chunks only define things. */
+const entryModules = new Set(['main.mjs', 'sqlite-worker.mjs'])
+
 /** What to compile, and with what. */
 export interface CompileCacheOptions {
   readonly node: string
@@ -23,7 +26,7 @@ export async function warmCompileCache({ node, moduleDir, files }: CompileCacheO
     const env = { ...process.env, NODE_COMPILE_CACHE: fresh, NODE_COMPILE_CACHE_PORTABLE: '1' }
     // Each entry keeps the functions that ran in the process that wrote it: the help first, for its speed.
     await run(node, [join(moduleDir, 'main.mjs'), '--help'], env)
-    const modules = files.filter((name) => name !== 'main.mjs').map((name) => join(moduleDir, name))
+    const modules = files.filter((name) => !entryModules.has(name)).map((name) => join(moduleDir, name))
     await run(
       node,
       ['--input-type=module', '-e', 'for (const m of process.argv.slice(1)) await import(m)', ...modules],

@@ -20,6 +20,7 @@ const banner =
 /** First modules: the program, and what runs in worker threads. */
 const entryPoints: Readonly<Record<string, string>> = {
   main: 'cmd/main.ts',
+  'sqlite-worker': 'pkg/kine/dialect/sqlite/worker.ts',
 }
 
 /** Bundles cmd/ and all it needs, split so that each command loads only its part. */

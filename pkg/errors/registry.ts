@@ -39,6 +39,10 @@ export const errorRegistry = {
     summary: 'A drop-in or a configuration file of containerd cannot be used.',
     remedy: 'Correct or remove the file that the message names; snippets need configuration version 3.',
   },
+  ERR_CONFIG: {
+    summary: 'The configuration file is not valid.',
+    remedy: 'Correct the keys that the message names; `k0s config validate --config FILE` checks without starting.',
+  },
   ERR_FILE: {
     summary: 'A file or directory could not be read or written.',
     remedy: 'Correct what the message names: free space, permissions or the path.',

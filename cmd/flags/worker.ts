@@ -1,0 +1,39 @@
+import type { FlagTable } from '#cmd/flags/flag.ts'
+import * as flag from '#cmd/flags/kinds.ts'
+import { defaultKubeletRootDir } from '#pkg/config/cfg-vars.ts'
+
+/** Verbosity of each supervised program; k0s's names and levels. `--logging` replaces single ones. */
+export const defaultLogging: Readonly<Record<string, string>> = {
+  containerd: 'info',
+  etcd: 'info',
+  'konnectivity-server': '1',
+  'kube-apiserver': '1',
+  'kube-controller-manager': '1',
+  'kube-scheduler': '1',
+  kubelet: '1',
+}
+
+/** Flags of everything that may run pods: `worker`, and `controller` for `--enable-worker`. */
+export const workerFlags = {
+  'kubelet-root-dir': flag.path('directory of the kubelet and of the volumes of pods', {
+    default: defaultKubeletRootDir,
+  }),
+  profile: flag.text('worker profile that configures the kubelet', { default: 'default' }),
+  'enable-cloud-provider': flag.bool('start the kubelet for an external cloud provider'),
+  'token-file': flag.optionalPath('file that holds the join token'),
+  logging: flag.map('verbosity of supervised programs, component=level', {
+    short: 'l',
+    defaultText: Object.entries(defaultLogging)
+      .map((pair) => pair.join('='))
+      .join(','),
+  }),
+  labels: flag.list('labels of the node, key=value'),
+  taints: flag.list('taints of the node, key=value:effect'),
+  'kubelet-extra-args': flag.text('flags added to those of the kubelet, for example "--v=4 --max-pods=50"'),
+  'iptables-mode': flag.choice('netfilter back end of the host rules', ['auto', 'nft', 'legacy'], { default: 'auto' }),
+  'ignore-pre-flight-checks': flag.bool('start although a check of the host fails'),
+  'cri-socket': flag.optionalText('container runtime to use instead of the built-in one, remote:unix:///path', {
+    takes: 'remote: and the socket of the runtime, remote:unix:///path',
+  }),
+  'cidr-range': flag.optionalText('no effect, kept so that old command lines work', { hidden: true }),
+} satisfies FlagTable
