@@ -83,6 +83,10 @@ export const errorRegistry = {
     summary: 'Another process of k0s already runs on these directories.',
     remedy: 'Stop it with `k0s stop`, or give this one directories of its own with --data-dir.',
   },
+  ERR_NLLB_LISTEN: {
+    summary: 'The node-local load balancer cannot open its loopback port.',
+    remedy: 'Stop the program that holds the port, or choose another one.',
+  },
   ERR_NOT_ROOT: {
     summary: 'The command needs root.',
     remedy: 'Run it with sudo or as root.',
@@ -130,6 +134,14 @@ export const errorRegistry = {
   ERR_STATUS_TIMEOUT: {
     summary: 'The node did not become ready in the time given.',
     remedy: 'Read the reasons in the message; give more time with --timeout.',
+  },
+  ERR_TUNNEL_FILE: {
+    summary: 'A certificate, key or token that the tunnel was told to use cannot be read.',
+    remedy: 'Check the path in the message and who may read it.',
+  },
+  ERR_TUNNEL_LISTEN: {
+    summary: 'The tunnel server or agent cannot open one of its listeners.',
+    remedy: 'Free the address that the message names, or choose another one.',
   },
   ERR_USAGE: {
     summary: 'The command line is not valid.',

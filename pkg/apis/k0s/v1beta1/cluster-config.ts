@@ -44,8 +44,11 @@ export const clusterSpecSchema = section('The cluster.', {
 /** A whole ClusterConfig, as in the file given by --config. */
 export const clusterConfigSchema = Type.Object(
   {
-    apiVersion: oneOf(['k0s.k0sproject.io/v1beta1'], { description: 'Always this.' }),
-    kind: oneOf(['ClusterConfig'], { description: 'Always this.' }),
+    apiVersion: oneOf(['k0s.k0sproject.io/v1beta1'], {
+      description: 'Always this.',
+      default: 'k0s.k0sproject.io/v1beta1',
+    }),
+    kind: oneOf(['ClusterConfig'], { description: 'Always this.', default: 'ClusterConfig' }),
     metadata: Type.Object(
       { name: Type.String({ default: 'k0s' }), namespace: Type.Optional(Type.String()) },
       { default: {}, description: 'Metadata of the object; fields of Kubernetes are accepted.' },

@@ -30,11 +30,9 @@ export const extensionsSchema = section('What is installed besides Kubernetes.',
     repositories: Type.Array(repository, { default: [] }),
     charts: Type.Array(chart, { default: [] }),
   }),
+  // Deprecated and without effect, as in k0s since 1.31.
   storage: Type.Optional(
-    section('Deprecated and without effect, as in k0s since 1.31.', {
-      type: Type.Optional(Type.String()),
-      create_default_storage_class: Type.Optional(Type.Boolean()),
-    }),
+    item({ type: Type.Optional(Type.String()), create_default_storage_class: Type.Optional(Type.Boolean()) }),
   ),
 })
 

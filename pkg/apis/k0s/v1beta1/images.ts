@@ -1,5 +1,5 @@
 import * as Type from 'typebox'
-import { image, oneOf, section } from '#pkg/apis/k0s/v1beta1/schema.ts'
+import { image, item, oneOf, section } from '#pkg/apis/k0s/v1beta1/schema.ts'
 
 const ref = Type.Optional(image)
 
@@ -17,14 +17,14 @@ export const imagesSchema = section('Images of the components that run as pods; 
   pushgateway: ref,
   kubeproxy: ref,
   calico: Type.Optional(
-    section('Images of calico.', {
+    item({
       cni: ref,
       node: ref,
       kubecontrollers: ref,
       flexvolume: ref,
-      windows: Type.Optional(section('Images of calico on Windows.', { cni: ref, node: ref })),
+      windows: Type.Optional(item({ cni: ref, node: ref })),
     }),
   ),
-  kuberouter: Type.Optional(section('Images of kube-router.', { cni: ref, cniInstaller: ref })),
-  windows: Type.Optional(section('Images on Windows.', { kubeproxy: ref, pause: ref })),
+  kuberouter: Type.Optional(item({ cni: ref, cniInstaller: ref })),
+  windows: Type.Optional(item({ kubeproxy: ref, pause: ref })),
 })
