@@ -23,6 +23,7 @@ import (
 	"github.com/flannel-io/flannel/pkg/subnet/kube"
 	"github.com/flannel-io/flannel/pkg/trafficmngr/nftables"
 	"github.com/flannel-io/flannel/pkg/version"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -150,11 +151,9 @@ func waitForPodCIDR(ctx context.Context, kubeconfig string) error {
 	}
 	lastReason := ""
 	for {
-		reason := "no pod subnet assigned"
 		node, err := client.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{})
-		if err != nil {
-			reason = err.Error()
-		} else if node.Spec.PodCIDR != "" {
+		reason := missing(node, err)
+		if reason == "" {
 			return nil
 		}
 		if reason != lastReason {
@@ -166,6 +165,21 @@ func waitForPodCIDR(ctx context.Context, kubeconfig string) error {
 			return ctx.Err()
 		case <-time.After(podCIDRPollInterval):
 		}
+	}
+}
+
+// missing says what the Node has not got yet that flannel's subnet manager needs.
+func missing(node *corev1.Node, err error) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case node.Spec.PodCIDR == "":
+		return "no pod subnet assigned"
+	case len(node.Annotations) == 0:
+		// The kubelet registers it with some; the subnet manager writes into this map without looking whether there is one.
+		return "no annotation yet"
+	default:
+		return ""
 	}
 }
 
