@@ -143,6 +143,10 @@ export const errorRegistry = {
     summary: 'The tunnel server or agent cannot open one of its listeners.',
     remedy: 'Free the address that the message names, or choose another one.',
   },
+  ERR_TOKEN: {
+    summary: 'A join token is malformed, of the wrong role, unknown, or cannot be made here.',
+    remedy: 'Create a token with `k0s token create --role worker` on a controller, and copy it whole.',
+  },
   ERR_USAGE: {
     summary: 'The command line is not valid.',
     remedy: 'Run the command with --help to see its flags and examples.',
