@@ -28,9 +28,9 @@ const disables: Readonly<Record<string, readonly string[]>> = {
  *
  *   worker-config ─► containerd ─► image-import ─┐
  *        ├─► host-network ───────────────────────┤
- *        ├─► nllb ───────────────────────────────┼─► kubelet ─► flannel
+ *        ├─► nllb ───────────────────────────────┼─► kubelet
  *   node-certificate ─► worker-certificates ─────┘
- *                             ├─► kube-proxy, calico-felix, konnectivity-agent, worker-config-watcher
+ *                             ├─► kube-proxy, flannel, calico-felix, konnectivity-agent, worker-config-watcher
  */
 export function workerComponents(
   options: WorkerNodeOptions,

@@ -17,11 +17,11 @@ import { assertWritable, ensureDir } from '#pkg/file/directory.ts'
 import { acquireLock } from '#pkg/file/lock.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { JoinError } from '#pkg/component/worker/errors.ts'
-import { decodeWorkerToken } from '#pkg/role/join-token.ts'
 import { kubeletHostName, parseLabels, splitWords } from '#pkg/role/worker-flags.ts'
 import { workerComponents } from '#pkg/role/worker-components.ts'
 import { startStatusServer } from '#pkg/status/server.ts'
 import type { StatusInfo } from '#pkg/status/types.ts'
+import { decodeJoinToken, type JoinToken } from '#pkg/token/join-token.ts'
 import { supervise } from '#pkg/supervisor/process.ts'
 import { runOnce } from '#pkg/supervisor/run-once.ts'
 import { collectSysinfo, rejections } from '#pkg/sysinfo/sysinfo.ts'
@@ -79,7 +79,8 @@ export async function runWorker(options: WorkerRoleOptions, { log, signal }: Rol
   const { vars } = options
   if (process.getuid?.() !== 0) throw new NotRootError('k0s worker must run as root; use sudo')
   await ensureDir(vars.runDir, { mode: modes.runDir })
-  await using _lock = await acquireLock(vars.lockFile)
+  await using stack = new AsyncDisposableStack()
+  stack.use(await acquireLock(vars.lockFile))
   await ensureDir(vars.dataDir, { mode: modes.dataDir })
   await assertWritable(vars.dataDir)
   await preFlight(options, log)
@@ -92,10 +93,12 @@ export async function runWorker(options: WorkerRoleOptions, { log, signal }: Rol
   const stop = (): void => stopping.abort(signal.reason ?? new Error('asked to stop'))
   signal.addEventListener('abort', stop, { once: true })
   if (signal.aborted) stop()
-  await using _status = await startStatusServer(
-    { socketPath: vars.statusSocket },
-    { status: () => workerStatus(options, manager), components: () => manager.status(), stop },
-    { log },
+  stack.use(
+    await startStatusServer(
+      { socketPath: vars.statusSocket },
+      { status: () => workerStatus(options, manager), components: () => manager.status(), stop },
+      { log },
+    ),
   )
   try {
     await manager.start(stopping.signal)
@@ -207,17 +210,24 @@ async function apiAccess({ vars, profile, joinToken }: WorkerRoleOptions, joined
       'this node has not joined a cluster yet and needs a join token: create one with "k0s token create --role worker" on a controller and give it as argument, with --token-file or in K0S_TOKEN',
     )
   }
-  const { server, caPem: tokenCaPem, token } = decodeWorkerToken(joinToken)
-  return { caPem: tokenCaPem, token, servers: [server] }
+  const token = decodeJoinToken(joinToken, 'worker')
+  const { id, secret } = token.bootstrapToken
+  return { caPem: token.caPem, token: `${id}.${secret}`, servers: [hostPortOf(token.server)] }
 }
 
 /** On a joined node a bad token is no reason not to start. */
-function tryDecode(text: string): { readonly server: string } | undefined {
+function tryDecode(text: string): JoinToken | undefined {
   try {
-    return decodeWorkerToken(text)
+    return decodeJoinToken(text, 'worker')
   } catch {
     return undefined
   }
+}
+
+/** `https://host:port` as `host:port`. */
+function hostPortOf(server: string): string {
+  const url = new URL(server)
+  return url.port === '' ? `${url.hostname}:443` : url.host
 }
 
 function workerStatus(options: WorkerRoleOptions, manager: ComponentManager): Omit<StatusInfo, 'Components'> {

@@ -3,14 +3,8 @@ import { dirname, join } from 'node:path'
 import type { Component, StartContext } from '#pkg/component/component.ts'
 import type { WorkerNetworkConfig } from '#pkg/apis/worker-config.ts'
 import { modes } from '#pkg/constant/files.ts'
-import { errorMessage } from '#pkg/errors/error.ts'
 import { readIfExists, writeFileAtomic } from '#pkg/file/atomic.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
-import { KubeClient } from '#pkg/kubernetes/client.ts'
-import { loadKubeconfig } from '#pkg/kubernetes/kubeconfig.ts'
-import { resources } from '#pkg/kubernetes/resources.ts'
-import type { KubeObject } from '#pkg/kubernetes/types.ts'
-import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { toArgs } from '#pkg/supervisor/args.ts'
 import type { ProcessSpec } from '#pkg/supervisor/process.ts'
 import { writeCniConfig } from '#pkg/component/worker/host-network.ts'
@@ -21,9 +15,6 @@ import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
 import { processEnv, processPath } from '#pkg/component/worker/process-env.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 
-/** The node's podCIDR comes milliseconds after its registration; it is asked for at this rate. */
-const POD_CIDR_POLL_MS = 50
-
 /** Routes to the pods of other workers. */
 export function flannel(context: WorkerContext): Component {
   const { layout } = context
@@ -31,7 +22,7 @@ export function flannel(context: WorkerContext): Component {
   return new ProcessComponent(
     {
       name: 'flannel',
-      after: ['kubelet'],
+      after: ['worker-certificates', 'worker-config', 'nllb', 'host-network', ...context.options.startAfter.api],
       wanted: () => context.config.get().network.provider !== 'custom',
       prepare: async (start) => {
         mtuChecked = false
@@ -48,7 +39,7 @@ export function flannel(context: WorkerContext): Component {
   )
 }
 
-async function prepare(context: WorkerContext, { signal, log }: StartContext): Promise<ProcessSpec> {
+async function prepare(context: WorkerContext, { signal }: StartContext): Promise<ProcessSpec> {
   const { options, layout, deps } = context
   const { network } = context.config.get()
   const kubeconfig = identityKubeconfig(options.vars, 'flannel')
@@ -58,14 +49,12 @@ async function prepare(context: WorkerContext, { signal, log }: StartContext): P
     mode: modes.certificate,
   })
   const [path, address] = await Promise.all([deps.binaries.stage('flanneld', { signal }), nodeIp(context)])
-  await waitForPodCidr(kubeconfig, options.nodeName, { signal, log })
   // A stale file would make flannel look ready before it is.
   await rm(layout.flannelSubnetFile, { force: true })
   return {
     name: 'flannel',
     path,
     args: toArgs({
-      'kube-subnet-mgr': 'true',
       'kubeconfig-file': kubeconfig,
       'net-config-path': layout.flannelNetConfFile,
       'subnet-file': layout.flannelSubnetFile,
@@ -107,29 +96,4 @@ export function parseSubnetEnv(
   const subnet = value('FLANNEL_SUBNET') ?? value('FLANNEL_IPV6_SUBNET')
   const mtu = Number(value('FLANNEL_MTU'))
   return subnet === undefined || !Number.isSafeInteger(mtu) || mtu <= 0 ? undefined : { subnet, mtu }
-}
-
-/** flannel ends, and comes back with a delay, when the node has no podCIDR yet: better to start it just then. */
-async function waitForPodCidr(kubeconfig: string, nodeName: string, { signal, log }: StartContext): Promise<void> {
-  const client = new KubeClient(await loadKubeconfig(kubeconfig))
-  try {
-    for (let failures = 0; ;) {
-      try {
-        const node = await client.get<NodeWithCidr>(resources.nodes, nodeName, { signal })
-        if (node.spec?.podCIDR !== undefined) return
-      } catch (err) {
-        signal.throwIfAborted()
-        failures += 1
-        if (failures % 100 === 1)
-          log.debug('waiting for the podCIDR of the node', { node: nodeName, err: errorMessage(err) })
-      }
-      await sleep(POD_CIDR_POLL_MS, { signal })
-    }
-  } finally {
-    client.close()
-  }
-}
-
-interface NodeWithCidr extends KubeObject {
-  readonly spec?: { readonly podCIDR?: string }
 }

@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readMountPoints } from '#pkg/cleanup/mount-table.ts'
+import { removeTree } from '#pkg/cleanup/remove-tree.ts'
+import type { ResetStep } from '#pkg/cleanup/step.ts'
+
+/** Removes what was put into directories that others use, too: by name, nothing else. */
+export const removeSharedFiles: ResetStep = {
+  name: 'shared files',
+  run: async ({ vars, root }) => {
+    const plugins = await stagedPlugins(join(vars.dataDir, 'cni-plugins.json'))
+    const files = [
+      join(vars.cniConfDir, '10-calico.conflist'),
+      ...plugins.map((name) => join(vars.cniBinDir, name)),
+      join(root, 'var/lib/cni/networks/k8s-pod-network'),
+      join(root, 'var/lib/cni/results'),
+      join(root, 'var/lib/calico/nodename'),
+      join(root, 'var/lib/calico/mtu'),
+      join(root, 'run/calico'),
+      join(root, 'run/containerd/s'),
+    ]
+    return await removeAll(files, root)
+  },
+}
+
+/** Removes the directories that are the product's own. The data directory goes last: it says what there is to clean up. */
+export const removeDirectories: ResetStep = {
+  name: 'directories',
+  run: async ({ vars, root }) => await removeAll([vars.kubeletRootDir, vars.runDir, vars.dataDir], root),
+}
+
+async function removeAll(paths: readonly string[], root: string): ReturnType<ResetStep['run']> {
+  const mountPoints = await readMountPoints(root)
+  const removed: string[] = []
+  const problems: string[] = []
+  for (const path of paths) {
+    const tree = await removeTree(path, mountPoints)
+    if (tree.removed) removed.push(path)
+    problems.push(...tree.problems)
+  }
+  return { removed, problems }
+}
+
+async function stagedPlugins(file: string): Promise<readonly string[]> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as string[]
+  } catch {
+    return [] // no worker ran here, or its data is gone already
+  }
+}

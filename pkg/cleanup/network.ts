@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { errorMessage } from '#pkg/errors/error.ts'
+import type { ResetContext, ResetStep } from '#pkg/cleanup/step.ts'
+
+/** Interfaces that flannel and Calico's CNI plugin make. */
+const ourInterfaces = /^(cali[0-9a-f]{11}|flannel[.]\d+|flannel-v6[.]\d+|kube-ipvs0)$/
+
+/** Removes interfaces of pods and of the overlay, and with them their routes. */
+export const removeInterfaces: ResetStep = {
+  name: 'interfaces',
+  run: async (context) => {
+    const names = interfaceNames(await readFile(join(context.root, 'proc/self/net/dev'), 'utf8')).filter((name) =>
+      ourInterfaces.test(name),
+    )
+    const removed: string[] = []
+    const problems: string[] = []
+    for (const name of names) {
+      try {
+        const done = await context.run('ip', ['link', 'delete', name])
+        if (done === undefined) problems.push(`interface ${name} is left: the program ip is not installed`)
+        else removed.push(name)
+      } catch (err) {
+        // Pairs go together, and with the namespace of their pod: this one may be gone by now.
+        if (!/Cannot find device/.test(errorMessage(err)))
+          problems.push(`interface ${name} is left: ${errorMessage(err)}`)
+      }
+    }
+    return { removed: [...removed, ...(await removeRoutes(context))], problems }
+  },
+}
+
+/** Names from /proc/net/dev. */
+export function interfaceNames(text: string): readonly string[] {
+  return text.split('\n').flatMap((line) => /^\s*([^:\s]+):/.exec(line)?.[1] ?? [])
+}
+
+/** flannel's host-gw routes carry no mark; those of Felix have protocol 80 or 3 and go with the interfaces. */
+async function removeRoutes({ run, vars }: ResetContext): Promise<readonly string[]> {
+  const podCidrs = await rememberedPodCidrs(join(vars.dataDir, 'worker-config.json'))
+  const removed: string[] = []
+  for (const cidr of podCidrs) {
+    const family = cidr.includes(':') ? '-6' : '-4'
+    const listed = await run('ip', [family, 'route', 'show', 'root', cidr]).catch(() => undefined)
+    for (const line of (listed ?? '').split('\n')) {
+      const route = line.trim()
+      if (route === '') continue
+      await run('ip', [family, 'route', 'delete', ...route.split(/\s+/)]).catch(() => undefined)
+      removed.push(`route ${route}`)
+    }
+  }
+  return removed
+}
+
+async function rememberedPodCidrs(file: string): Promise<readonly string[]> {
+  try {
+    const { config } = JSON.parse(await readFile(file, 'utf8')) as { config: { network: { podCIDR: string } } }
+    return config.network.podCIDR.split(',')
+  } catch {
+    return [] // no worker ran here, or its data is gone already
+  }
+}

@@ -1,0 +1,94 @@
+import { execFile } from 'node:child_process'
+import { removeCgroups } from '#pkg/cleanup/cgroups.ts'
+import { endProcesses } from '#pkg/cleanup/end-processes.ts'
+import { removeDirectories, removeSharedFiles } from '#pkg/cleanup/files.ts'
+import { removeRules } from '#pkg/cleanup/netfilter.ts'
+import { removeInterfaces } from '#pkg/cleanup/network.ts'
+import type { ResetContext, ResetStep, RunProgram, StepReport } from '#pkg/cleanup/step.ts'
+import { unmountPods } from '#pkg/cleanup/unmount.ts'
+import type { CfgVars } from '#pkg/config/cfg-vars.ts'
+import { errnoCode, errorMessage, K0sError } from '#pkg/errors/error.ts'
+import { lockHolder } from '#pkg/file/lock.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+
+/** Something of k0s is left on the host, or it is still running. */
+export class ResetError extends K0sError {
+  override readonly code = 'ERR_RESET'
+}
+
+/**
+ * The steps in their order: nothing may run or be mounted when files are removed, and the data directory goes last because
+ * it tells what there is to clean up.
+ */
+export const resetSteps: readonly ResetStep[] = [
+  endProcesses,
+  unmountPods,
+  removeInterfaces,
+  removeRules,
+  removeCgroups,
+  removeSharedFiles,
+  removeDirectories,
+]
+
+/**
+ * Removes every trace of k0s from this host but /etc/k0s: processes, pods, mounts, interfaces, rules, control groups and
+ * data. Data of volumes outside the data directory survives. Idempotent.
+ *
+ * @throws ResetError while k0s runs, when not root, or naming what is left
+ */
+export async function resetNode(
+  { vars }: { readonly vars: CfgVars },
+  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+): Promise<readonly StepReport[]> {
+  if (process.getuid?.() !== 0) throw new ResetError('k0s reset must run as root; use sudo')
+  const holder = await lockHolder(vars.lockFile)
+  if (holder !== undefined) {
+    throw new ResetError(`k0s is still running here (process ${holder}); stop it with k0s stop, then reset`)
+  }
+  const context: ResetContext = { vars, log, signal, run: runProgram(signal), root: '/' }
+  const reports = await runSteps(resetSteps, context)
+  const problems = reports.flatMap((report) => report.problems)
+  if (problems.length > 0)
+    throw new ResetError(
+      `not everything could be removed: ${problems.join('; ')}; run k0s reset again after correcting that`,
+    )
+  return reports
+}
+
+/** Runs the steps one after the other; one that fails does not keep the others from running. */
+export async function runSteps(steps: readonly ResetStep[], context: ResetContext): Promise<readonly StepReport[]> {
+  const reports: StepReport[] = []
+  for (const step of steps) {
+    const { name } = step
+    context.signal.throwIfAborted()
+    const report = await step.run(context).catch((err: unknown) => ({
+      removed: [],
+      problems: [`${name}: ${errorMessage(err)}`],
+    }))
+    for (const what of report.removed) context.log.info('removed', { step: name, what })
+    for (const problem of report.problems) context.log.warn('not removed', { step: name, problem })
+    reports.push({ step: name, ...report })
+  }
+  return reports
+}
+
+const PROGRAM_TIMEOUT_MS = 30_000
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+function runProgram(signal: AbortSignal): RunProgram {
+  return async (name, args, input) =>
+    await new Promise((resolve, reject) => {
+      const child = execFile(
+        name,
+        [...args],
+        { env: { PATH }, timeout: PROGRAM_TIMEOUT_MS, signal },
+        (err, stdout, stderr) => {
+          if (err === null) resolve(stdout)
+          else if (errnoCode(err) === 'ENOENT') resolve(undefined)
+          else reject(new Error(`${name}: ${stderr.trim().split('\n').at(-1) ?? err.message}`, { cause: err }))
+        },
+      )
+      child.stdin?.on('error', () => undefined) // the program ended before it read; its exit says why
+      child.stdin?.end(input)
+    })
+}
