@@ -28,13 +28,18 @@ export async function discover(client: KubeClient, options: CallOptions = {}): P
   return answers.flatMap(({ items }) => items ?? []).flatMap(groupResources)
 }
 
+/** How long a kind that was not there is taken to be still missing: a burst of objects asks once, not each. */
+const MISSING_FOR_MS = 100
+
 /**
  * Kind to resource, from discovery, read again when a kind is asked for that it does not know (a CRD that was
  * established since).
  */
 export class ResourceMapper {
   readonly #client: KubeClient
-  #resources: readonly ApiResource[] | undefined
+  #resources: readonly ApiResource[] = []
+  #readAtMs = -Infinity
+  #reading: Promise<readonly ApiResource[]> | undefined
 
   constructor(client: KubeClient) {
     this.#client = client
@@ -42,20 +47,22 @@ export class ResourceMapper {
 
   /** Where `object` lives, or undefined when the server does not know its kind (yet). */
   async refFor(object: KubeObject, options: CallOptions = {}): Promise<ResourceRef | undefined> {
-    const find = (list: readonly ApiResource[]): ApiResource | undefined =>
-      list.find(
-        ({ group, version, kind }) => kind === object.kind && apiVersionOf(group, version) === object.apiVersion,
-      )
-    let found = this.#resources && find(this.#resources)
-    if (found === undefined) found = find(await this.refresh(options))
+    const isOfKind = ({ group, version, kind }: ApiResource): boolean =>
+      kind === object.kind && apiVersionOf(group, version) === object.apiVersion
+    let found = this.#resources.find(isOfKind)
+    if (found === undefined && performance.now() - this.#readAtMs > MISSING_FOR_MS) {
+      found = (await this.refresh(options)).find(isOfKind)
+    }
     if (found === undefined) return undefined
     const { group, version, resource, namespaced } = found
     return { group, version, resource, namespace: namespaced ? (object.metadata.namespace ?? 'default') : undefined }
   }
 
-  /** Reads discovery now. */
+  /** Reads discovery now; callers at the same time share one reading. */
   async refresh(options: CallOptions = {}): Promise<readonly ApiResource[]> {
-    this.#resources = await discover(this.#client, options)
+    this.#reading ??= discover(this.#client, options).finally(() => (this.#reading = undefined))
+    this.#resources = await this.#reading
+    this.#readAtMs = performance.now()
     return this.#resources
   }
 }

@@ -1,0 +1,93 @@
+import type { Component, StartContext } from '#pkg/component/component.ts'
+import { Background } from '#pkg/component/cluster/background.ts'
+import { renderCoreDns, type CoreDnsOptions } from '#pkg/component/cluster/coredns-render.ts'
+import { writeStack } from '#pkg/component/cluster/stack-files.ts'
+import { errorMessage } from '#pkg/errors/error.ts'
+import type { KubeClient } from '#pkg/kubernetes/client.ts'
+import { isNotFound } from '#pkg/kubernetes/errors.ts'
+import { reflect } from '#pkg/kubernetes/reflector.ts'
+import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
+import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+
+/** Options of the component. */
+export interface CoreDnsComponentOptions extends CoreDnsOptions {
+  readonly manifestsDir: string
+}
+
+/** Cluster DNS: writes stack `coredns`, and scales the Deployment with the number of nodes. */
+export class CoreDns implements Component {
+  readonly name = 'coredns'
+  readonly after = ['kube-apiserver']
+  readonly #options: CoreDnsComponentOptions
+  readonly #client: ClientSource
+  readonly #background = new Background()
+
+  constructor(options: CoreDnsComponentOptions, deps: { readonly client: ClientSource }) {
+    this.#options = options
+    this.#client = deps.client
+  }
+
+  async start({ log }: StartContext): Promise<void> {
+    const { manifestsDir } = this.#options
+    await writeStack(manifestsDir, 'coredns', { 'coredns.yaml': renderCoreDns(this.#options) })
+    const client = await this.#client.get()
+    this.#background.begin((signal) => scaleWithNodes(client, { signal, log }))
+  }
+
+  /** The applier does the rest; whether pods run is not the controller's readiness. */
+  ready(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async stop(): Promise<void> {
+    await this.#background.stop()
+  }
+}
+
+/** One replica on one node, a second one from the second node on: a lost node does not take DNS with it. */
+export function coreDnsReplicas(nodes: number): number {
+  return nodes > 1 ? 2 : 1
+}
+
+async function scaleWithNodes(
+  client: KubeClient,
+  { signal, log }: { signal: AbortSignal; log: Logger },
+): Promise<void> {
+  let scaledTo: number | undefined
+  await reflect(client, resources.nodes, {
+    signal,
+    log,
+    metadataOnly: true,
+    onState: async (nodes) => {
+      const replicas = coreDnsReplicas(nodes.size)
+      if (replicas === scaledTo) return
+      await scale(client, replicas, { signal, log })
+      scaledTo = replicas
+    },
+  })
+}
+
+/** Scales until it took; the Deployment may be a moment away from being applied. */
+async function scale(
+  client: KubeClient,
+  replicas: number,
+  options: { signal: AbortSignal; log: Logger },
+): Promise<void> {
+  const { signal, log } = options
+  const deployments = inNamespace(resources.deployments, 'kube-system')
+  for (;;) {
+    try {
+      const patch = { spec: { replicas } }
+      await client.patch(deployments, 'coredns', patch, { type: 'merge', subresource: 'scale', signal })
+      return
+    } catch (thrown) {
+      signal.throwIfAborted()
+      if (!isNotFound(thrown)) log.debug('coredns not scaled yet', { replicas, err: errorMessage(thrown) })
+      await sleep(RETRY_MS, { signal })
+    }
+  }
+}
+
+const RETRY_MS = 1_000

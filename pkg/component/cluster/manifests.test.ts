@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'mocha'
+import { defaultClusterSpec } from '#pkg/apis/defaults.ts'
+import type { ClusterSpec } from '#pkg/apis/k0s/v1beta1/cluster-config.ts'
+import { coreDnsReplicas } from '#pkg/component/cluster/coredns.ts'
+import { renderCoreDns } from '#pkg/component/cluster/coredns-render.ts'
+import { renderMetricsServer } from '#pkg/component/cluster/metrics-server-render.ts'
+import { renderNetwork } from '#pkg/component/cluster/network-render.ts'
+import { renderYaml } from '#pkg/component/cluster/objects.ts'
+import { rbacObjects } from '#pkg/component/cluster/rbac-objects.ts'
+import { workerConfigMaps } from '#pkg/component/cluster/worker-config.ts'
+import { featureGates, profileNames, renderWorkerConfig } from '#pkg/component/cluster/worker-config-render.ts'
+import { decodeWorkerConfig } from '#pkg/component/worker/worker-config.ts'
+
+const facts = { apiServerAddresses: ['10.0.0.1:6443'], pauseImage: 'k0s.local/pause:v1' }
+const defaults = defaultClusterSpec()
+const custom: ClusterSpec = {
+  ...defaults,
+  network: {
+    ...defaults.network,
+    serviceCIDR: '172.30.0.0/16',
+    clusterDomain: 'corp.example',
+    dualStack: { enabled: true, IPv6podCIDR: 'fd00::/108', IPv6serviceCIDR: 'fd01::/108' },
+  },
+  workerProfiles: [
+    {
+      name: 'small',
+      values: { maxPods: 20, authentication: { webhook: { cacheTTL: '1m0s' } }, tlsCipherSuites: ['X'] },
+    },
+  ],
+  featureGates: [
+    { name: 'A', enabled: true, components: [] },
+    { name: 'B', enabled: false, components: ['kubelet'] },
+    { name: 'C', enabled: true, components: ['kube-scheduler'] },
+  ],
+}
+const coreDns = {
+  image: 'k0s.local/coredns:v1',
+  imagePullPolicy: 'IfNotPresent',
+  clusterDNS: '10.96.0.10',
+  clusterDomain: 'cluster.local',
+  dualStackEnabled: false,
+} as const
+
+/** What is rendered, by golden file in testdata/. `UPDATE_GOLDEN=1 mocha <this file>` writes them anew. */
+const goldens: Readonly<Record<string, () => string>> = {
+  'rbac.yaml': () => renderYaml(rbacObjects({ profiles: ['default', 'small'], kubeletClientUser: 'kubelet-client' })),
+  'worker-config-default.yaml': () => renderYaml(workerConfigMaps({ spec: defaults, ...facts })),
+  'worker-config-custom.yaml': () => renderYaml(workerConfigMaps({ spec: custom, ...facts })),
+  'coredns.yaml': () => renderCoreDns(coreDns),
+  'coredns-dual-stack.yaml': () => renderCoreDns({ ...coreDns, dualStackEnabled: true, clusterDomain: 'corp.example' }),
+  'metrics-server.yaml': () =>
+    renderMetricsServer({ image: 'k0s.local/metrics-server:v1', imagePullPolicy: 'IfNotPresent', caPem: 'CA\n' }),
+  'network.yaml': () => renderNetwork({ podCIDRs: ['10.244.0.0/16', 'fd00::/108'] }),
+}
+
+describe('cluster manifests', () => {
+  for (const [name, render] of Object.entries(goldens)) {
+    it(`render ${name}`, () => {
+      const file = join(import.meta.dirname, 'testdata', name)
+      if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(file, render())
+      assert.equal(render(), readFileSync(file, 'utf8'))
+    })
+  }
+
+  it('give a worker back what was rendered', () => {
+    const [map] = workerConfigMaps({ spec: defaults, ...facts })
+    assert.deepEqual(decodeWorkerConfig(map as never), renderWorkerConfig(defaults, facts, 'default'))
+  })
+
+  it('merge a profile into the kubelet configuration, key by key', () => {
+    const { kubeletConfiguration } = renderWorkerConfig(custom, facts, 'small')
+    assert.equal(kubeletConfiguration['maxPods'], 20)
+    assert.deepEqual(kubeletConfiguration['authentication'], {
+      anonymous: { enabled: false },
+      webhook: { enabled: true, cacheTTL: '1m0s' },
+    })
+    assert.deepEqual(kubeletConfiguration['tlsCipherSuites'], ['X'])
+    assert.deepEqual(kubeletConfiguration['featureGates'], { A: true, B: false })
+    assert.deepEqual(kubeletConfiguration['clusterDNS'], ['172.30.0.10'])
+    assert.equal(renderWorkerConfig(custom, facts, 'default').kubeletConfiguration['maxPods'], undefined)
+  })
+
+  it('know all profiles and the gates of each program', () => {
+    assert.deepEqual(profileNames(custom), ['default', 'small'])
+    assert.deepEqual(featureGates(custom, 'kube-scheduler'), { A: true, C: true })
+  })
+
+  it('scale DNS from the second node on', () => {
+    assert.deepEqual([0, 1, 2, 50].map(coreDnsReplicas), [1, 1, 2, 2])
+  })
+})

@@ -1,0 +1,131 @@
+import { readFile } from 'node:fs/promises'
+import { loadCa, type CertificateAuthority } from '#pkg/certificate/authority.ts'
+import { issueCertificate, renewalReason } from '#pkg/certificate/issue.ts'
+import type { Component, StartContext } from '#pkg/component/component.ts'
+import { Background } from '#pkg/component/cluster/background.ts'
+import {
+  metricsServerDnsNames,
+  metricsServerTlsSecret,
+  renderMetricsServer,
+  type MetricsServerOptions,
+} from '#pkg/component/cluster/metrics-server-render.ts'
+import { writeStack } from '#pkg/component/cluster/stack-files.ts'
+import { errorMessage } from '#pkg/errors/error.ts'
+import { applyUntilDone } from '#pkg/kubernetes/apply.ts'
+import type { KubeClient } from '#pkg/kubernetes/client.ts'
+import { ResourceMapper } from '#pkg/kubernetes/discovery.ts'
+import { isNotFound } from '#pkg/kubernetes/errors.ts'
+import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
+import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
+import type { KubeObject } from '#pkg/kubernetes/types.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+
+/** Options of the component. */
+export interface MetricsServerComponentOptions extends Omit<MetricsServerOptions, 'caPem'> {
+  readonly manifestsDir: string
+  /** The cluster's authority, PEM files: it signs the serving certificate. */
+  readonly caCertFile: string
+  readonly caKeyFile: string
+  /** Life of the serving certificate, milliseconds. */
+  readonly certificateValidForMs: number
+}
+
+/** How often the serving certificate is looked at; metrics-server reads the files again by itself. */
+const CHECK_MS = 6 * 60 * 60_000
+
+interface TlsSecret extends KubeObject {
+  readonly data?: { readonly 'tls.crt'?: string; readonly 'tls.key'?: string }
+}
+
+/** The metrics API behind `kubectl top`: writes stack `metricserver` and keeps its serving certificate valid. */
+export class MetricsServer implements Component {
+  readonly name = 'metrics-server'
+  readonly after = ['kube-apiserver']
+  readonly #options: MetricsServerComponentOptions
+  readonly #client: ClientSource
+  readonly #background = new Background()
+
+  constructor(options: MetricsServerComponentOptions, deps: { readonly client: ClientSource }) {
+    this.#options = options
+    this.#client = deps.client
+  }
+
+  async start({ log }: StartContext): Promise<void> {
+    const { manifestsDir, caCertFile, caKeyFile } = this.#options
+    const ca = loadCa(await readFile(caCertFile, 'utf8'), await readFile(caKeyFile, 'utf8'))
+    const client = await this.#client.get()
+    // The Secret does not wait for the applier: the pod waits for the Secret.
+    this.#background.begin((signal) => this.#keepCertificate(client, ca, { signal, log }))
+    const manifest = renderMetricsServer({ ...this.#options, caPem: ca.certPem })
+    await writeStack(manifestsDir, 'metricserver', { 'metric_server.yaml': manifest })
+  }
+
+  /** The applier does the rest. */
+  ready(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async stop(): Promise<void> {
+    await this.#background.stop()
+  }
+
+  async #keepCertificate(
+    client: KubeClient,
+    ca: CertificateAuthority,
+    { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+  ): Promise<void> {
+    const deps = { client, mapper: new ResourceMapper(client) }
+    for (;;) {
+      try {
+        const secret = await this.#renewed(client, ca, signal)
+        if (secret !== undefined) await applyUntilDone([secret], deps, { signal, log })
+        await sleep(CHECK_MS, { signal })
+      } catch (thrown) {
+        signal.throwIfAborted()
+        log.debug('certificate of metrics-server not checked', { err: errorMessage(thrown) })
+        await sleep(RETRY_MS, { signal })
+      }
+    }
+  }
+
+  /** A Secret with a new certificate, or undefined while the present one will do. */
+  async #renewed(client: KubeClient, ca: CertificateAuthority, signal: AbortSignal): Promise<KubeObject | undefined> {
+    const request = {
+      commonName: 'metrics-server',
+      dnsNames: metricsServerDnsNames,
+      usages: ['server'],
+      validForMs: this.#options.certificateValidForMs,
+    } as const
+    const { namespace, name } = metricsServerTlsSecret
+    const present = await readSecret(client, signal)
+    if (present !== undefined && renewalReason(present, request, ca, new Date()) === undefined) return undefined
+    const { certPem, keyPem } = issueCertificate(ca, request)
+    return {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name, namespace, labels: { 'k8s-app': 'metrics-server' } },
+      type: 'kubernetes.io/tls',
+      data: { 'tls.crt': base64(certPem), 'tls.key': base64(keyPem) },
+    }
+  }
+}
+
+const RETRY_MS = 500
+
+async function readSecret(
+  client: KubeClient,
+  signal: AbortSignal,
+): Promise<{ readonly certPem: string; readonly keyPem: string } | undefined> {
+  const { namespace, name } = metricsServerTlsSecret
+  try {
+    const { data = {} } = await client.get<TlsSecret>(inNamespace(resources.secrets, namespace), name, { signal })
+    return { certPem: unbase64(data['tls.crt']), keyPem: unbase64(data['tls.key']) }
+  } catch (thrown) {
+    if (isNotFound(thrown)) return undefined
+    throw thrown
+  }
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64')
+const unbase64 = (text = ''): string => Buffer.from(text, 'base64').toString('utf8')
