@@ -1,0 +1,89 @@
+import { join } from 'node:path'
+import type { Component } from '#pkg/component/component.ts'
+import type { PkiSource } from '#pkg/component/controller/certificates.ts'
+import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
+import { goRuntime } from '#pkg/component/controller/go-runtime.ts'
+import { commonFlags } from '#pkg/component/controller/kube-flags.ts'
+import { tlsFlags } from '#pkg/component/controller/tls.ts'
+import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ports } from '#pkg/constant/ports.ts'
+import { probeHttp } from '#pkg/net/probe.ts'
+import { type Flags, mergeExtraArgs } from '#pkg/supervisor/args.ts'
+
+/**
+ * The controllers of Kubernetes. It ends when it starts before the API server's bootstrap objects exist, hence after
+ * /readyz.
+ */
+export function kubeControllerManager(
+  options: ControllerOptions,
+  deps: ControllerDeps & { readonly pki: PkiSource },
+): Component {
+  const { vars, users } = options
+  return new ProcessComponent(
+    {
+      name: 'kube-controller-manager',
+      after: ['kube-apiserver'],
+      prepare: async ({ signal }) => ({
+        name: 'kube-controller-manager',
+        path: await deps.binaries.stage('kube-controller-manager', { signal }),
+        args: controllerManagerArgs(options),
+        env: goRuntime['kube-controller-manager'],
+        // The user of kube-apiserver: both need the key of service accounts.
+        user: users.apiServer,
+        pidFile: join(vars.runDir, 'kube-controller-manager.pid'),
+        stopGraceMs: 10_000,
+      }),
+      probe: async (signal) => {
+        await probeHttp(`https://127.0.0.1:${ports.controllerManager}/healthz`, { signal })
+      },
+    },
+    deps,
+  )
+}
+
+/** Command line of kube-controller-manager. Pure: a golden file pins it. */
+export function controllerManagerArgs(options: ControllerOptions): string[] {
+  const { vars, spec, single, controllerManagerExtraArgs } = options
+  const { network } = spec
+  const pki = (name: string): string => join(vars.pkiDir, name)
+  const kubeconfig = pki('ccm.conf')
+  const flags: Flags = {
+    ...commonFlags(options, 'kube-controller-manager'),
+    ...tlsFlags,
+    'allocate-node-cidrs': 'true',
+    'authentication-kubeconfig': kubeconfig,
+    'authorization-kubeconfig': kubeconfig,
+    'bind-address': '127.0.0.1',
+    'client-ca-file': pki('ca.crt'),
+    'cluster-name': 'k0s',
+    'cluster-signing-cert-file': pki('ca.crt'),
+    'cluster-signing-key-file': pki('ca.key'),
+    controllers: '*,bootstrapsigner,tokencleaner',
+    kubeconfig,
+    // One controller for ever has nobody to elect; the lease of a killed one would hold it up for 15 s.
+    'leader-elect': String(!single),
+    'requestheader-client-ca-file': pki('front-proxy-ca.crt'),
+    'root-ca-file': pki('ca.crt'),
+    'secure-port': String(ports.controllerManager),
+    'service-account-private-key-file': pki('sa.key'),
+    'use-service-account-credentials': 'true',
+    ...networkFlags(network),
+  }
+  return [
+    ...mergeExtraArgs(flags, spec.controllerManager.extraArgs, spec.controllerManager.rawArgs),
+    ...controllerManagerExtraArgs,
+  ]
+}
+
+function networkFlags({ podCIDR, serviceCIDR, dualStack }: ControllerOptions['spec']['network']): Flags {
+  const { enabled, IPv6podCIDR, IPv6serviceCIDR } = dualStack
+  if (!enabled || IPv6podCIDR === undefined || IPv6serviceCIDR === undefined) {
+    return { 'cluster-cidr': podCIDR, 'service-cluster-ip-range': serviceCIDR, 'node-cidr-mask-size': '24' }
+  }
+  return {
+    'cluster-cidr': `${podCIDR},${IPv6podCIDR}`,
+    'service-cluster-ip-range': `${serviceCIDR},${IPv6serviceCIDR}`,
+    'node-cidr-mask-size-ipv4': '24',
+    'node-cidr-mask-size-ipv6': '117',
+  }
+}

@@ -1,0 +1,50 @@
+import { dirname, join } from 'node:path'
+import type { Component } from '#pkg/component/component.ts'
+import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
+import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { modes } from '#pkg/constant/files.ts'
+import { ensureDir } from '#pkg/file/directory.ts'
+import { probeUnix } from '#pkg/net/probe.ts'
+import { type Flags, mergeExtraArgs } from '#pkg/supervisor/args.ts'
+
+/** The etcd API over SQL: `k0s kine` as a child of its own, since its user and its loads are not the supervisor's. */
+export function kine(options: ControllerOptions, deps: ControllerDeps): Component {
+  const { vars, users } = options
+  return new ProcessComponent(
+    {
+      name: 'kine',
+      after: [],
+      prepare: async () => {
+        const [{ path, args }] = await Promise.all([
+          deps.binaries.self('kine', kineArgs(options)),
+          ensureDir(vars.dataDir, { mode: modes.dataDir }).then(() =>
+            ensureDir(dirname(vars.kineDbFile), { mode: modes.kineDbDir, ...users.kine }),
+          ),
+          ensureDir(dirname(vars.kineSocket), { mode: 0o755, ...users.kine }),
+        ])
+        return {
+          name: 'kine',
+          path,
+          args,
+          user: users.kine,
+          pidFile: join(vars.runDir, 'kine.pid'),
+          stopGraceMs: 15_000,
+        }
+      },
+      probe: async (signal) => {
+        await probeUnix(vars.kineSocket, { signal })
+      },
+    },
+    deps,
+  )
+}
+
+/** Flags of `k0s kine`; the names are those of the upstream program. Pure: a golden file pins them. */
+export function kineArgs({ vars, spec }: ControllerOptions): string[] {
+  const { dataSource, extraArgs, rawArgs } = spec.storage.kine
+  const flags: Flags = {
+    endpoint: dataSource ?? `sqlite://file:${vars.kineDbFile}?mode=rwc&_journal=WAL`,
+    'listen-address': `unix://${vars.kineSocket}`,
+  }
+  return mergeExtraArgs(flags, extraArgs, rawArgs)
+}
