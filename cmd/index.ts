@@ -1,5 +1,36 @@
+import { configCreate, configValidate } from '#cmd/config.ts'
+import { ctr } from '#cmd/ctr.ts'
 import type { CommandDefinition } from '#cmd/define.ts'
+import { konnectivityAgent } from '#cmd/konnectivity-agent.ts'
+import { konnectivityServer } from '#cmd/konnectivity-server.ts'
+import { kubeconfigAdmin, kubeconfigCreate } from '#cmd/kubeconfig.ts'
+import { kubectl } from '#cmd/kubectl.ts'
+import { reset } from '#cmd/reset.ts'
+import { status, statusComponents } from '#cmd/status.ts'
+import { stop } from '#cmd/stop.ts'
+import { sysinfo } from '#cmd/sysinfo.ts'
+import { tokenCreate, tokenInvalidate, tokenList } from '#cmd/token.ts'
 import { version } from '#cmd/version.ts'
+import { worker } from '#cmd/worker.ts'
 
 /** Every command; a bundle has no folder to discover them in. */
-export const commands: readonly CommandDefinition[] = [version]
+export const commands: readonly CommandDefinition[] = [
+  worker,
+  tokenCreate,
+  tokenList,
+  tokenInvalidate,
+  kubeconfigAdmin,
+  kubeconfigCreate,
+  kubectl,
+  ctr,
+  status,
+  statusComponents,
+  stop,
+  reset,
+  configCreate,
+  configValidate,
+  sysinfo,
+  version,
+  konnectivityServer,
+  konnectivityAgent,
+]

@@ -37,4 +37,10 @@ async function main(): Promise<void> {
   process.stdout.write(`build/k0s: ${modules.files.length} modules, ${what} (${seconds} s)\n`)
 }
 
-await main()
+try {
+  await main()
+} catch (err) {
+  // esbuild has printed what it found; anything else has its reason in the message.
+  process.stderr.write(`Error: no bundle: ${err instanceof Error ? (err.message.split('\n')[0] ?? '') : String(err)}\n`)
+  process.exitCode = 1
+}

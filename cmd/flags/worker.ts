@@ -1,6 +1,7 @@
-import type { FlagTable } from '#cmd/flags/flag.ts'
+import type { FlagTable, FlagValues } from '#cmd/flags/flag.ts'
 import * as flag from '#cmd/flags/kinds.ts'
 import { defaultKubeletRootDir } from '#pkg/config/cfg-vars.ts'
+import { UsageError } from '#pkg/errors/usage.ts'
 
 /** Verbosity of each supervised program; k0s's names and levels. `--logging` replaces single ones. */
 export const defaultLogging: Readonly<Record<string, string>> = {
@@ -37,3 +38,19 @@ export const workerFlags = {
   }),
   'cidr-range': flag.optionalText('no effect, kept so that old command lines work', { hidden: true }),
 } satisfies FlagTable
+
+/** What a role takes of these flags, in its own names. */
+export function workerOptions(flags: FlagValues<typeof workerFlags>) {
+  if (flags['iptables-mode'] === 'legacy') {
+    throw new UsageError('--iptables-mode=legacy is not supported: the host rules are nftables (or iptables-nft)')
+  }
+  return {
+    profile: flags.profile,
+    labels: flags.labels,
+    taints: flags.taints,
+    kubeletExtraArgs: flags['kubelet-extra-args'],
+    criSocket: flags['cri-socket'],
+    cloudProvider: flags['enable-cloud-provider'],
+    ignorePreFlightChecks: flags['ignore-pre-flight-checks'],
+  }
+}

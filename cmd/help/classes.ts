@@ -110,8 +110,13 @@ function oclifId(id: string): string {
   return id.replaceAll(' ', ':')
 }
 
-function oclifArg({ description, required = false, multiple = false }: ArgSpec): Interfaces.Arg<string | undefined> {
-  return Args.string({ description, required, multiple } as Parameters<typeof Args.string>[0])
+function oclifArg({
+  name,
+  description,
+  required = false,
+  multiple = false,
+}: ArgSpec): Interfaces.Arg<string | undefined> {
+  return { ...Args.string({ description, required }), name, multiple: multiple || undefined } as never
 }
 
 function oclifFlags(table: FlagTable): Interfaces.FlagInput {
@@ -126,7 +131,7 @@ function oclifFlag(flag: Flag<unknown>): OclifFlag {
   }
   if (flag.noValue !== undefined) {
     const on = flag.defaultText === 'true' ? ' (on unless =false is given)' : ''
-    return Flags.boolean({ ...shared, description: `${flag.description}${on}` }) as OclifFlag
+    return Flags.boolean({ ...shared, description: `${flag.description}${on}` })
   }
   const option = Flags.string({
     ...shared,
@@ -134,5 +139,5 @@ function oclifFlag(flag: Flag<unknown>): OclifFlag {
     helpValue: flag.valueName ?? 'value',
     ...(flag.defaultText === undefined ? {} : { default: flag.defaultText }),
   })
-  return option as OclifFlag
+  return option
 }

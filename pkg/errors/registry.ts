@@ -87,6 +87,10 @@ export const errorRegistry = {
     summary: 'The node-local load balancer cannot open its loopback port.',
     remedy: 'Stop the program that holds the port, or choose another one.',
   },
+  ERR_NOT_CONTROLLER: {
+    summary: 'The command needs a controller, and this host does not run one that can serve it.',
+    remedy: 'Run the command on a controller of the cluster.',
+  },
   ERR_NOT_ROOT: {
     summary: 'The command needs root.',
     remedy: 'Run it with sudo or as root.',

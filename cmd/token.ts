@@ -1,0 +1,122 @@
+import { adminClient, clusterCaPem, controllerStatus, publicUrl } from '#cmd/cluster-access.ts'
+import { defineCommand } from '#cmd/define.ts'
+import * as flag from '#cmd/flags/kinds.ts'
+import { outputFlags, pathFlags, varsOf } from '#cmd/flags/shared.ts'
+import type { CfgVars } from '#pkg/config/cfg-vars.ts'
+import type { KubeClient } from '#pkg/kubernetes/client.ts'
+
+const roles = ['worker', 'controller'] as const
+/** How often `--wait` looks again, milliseconds. */
+const waitPollMs = 500
+
+export const tokenCreate = defineCommand({
+  id: 'token create',
+  summary: 'Make a token that lets a host join',
+  description: 'Prints the token. Whoever has it can join the cluster until it expires or is invalidated.',
+  examples: [
+    { description: 'A token for workers that expires in an hour', command: 'token create --expiry=1h' },
+    { description: 'Right after the start of the controller', command: 'token create --role=worker --wait > token' },
+  ],
+  flags: {
+    ...pathFlags,
+    ...outputFlags({ verbose: false }),
+    role: flag.choice('what the host becomes', roles, { default: 'worker' }),
+    expiry: flag.duration('how long the token can be used, 0s for ever', { defaultMs: 0 }),
+    wait: flag.bool('wait for the API server instead of failing while it is not up'),
+  },
+  run: async ({ flags, io }) => {
+    const vars = varsOf(flags)
+    const { role, expiry } = flags
+    const create = async (): Promise<string> => createJoinToken(vars, role, expiry)
+    io.stdout(`${await (flags.wait ? untilApiAnswers(create, (line) => io.stderr(`${line}\n`)) : create())}\n`)
+  },
+})
+
+export const tokenList = defineCommand({
+  id: 'token list',
+  summary: 'List the tokens that can be used',
+  examples: [
+    { description: 'All tokens', command: 'token list' },
+    { description: 'Those for controllers', command: 'token list --role=controller' },
+  ],
+  flags: {
+    ...pathFlags,
+    ...outputFlags({ verbose: false }),
+    role: flag.optionalChoice('only tokens of this role', roles),
+  },
+  run: async ({ flags, io }) => {
+    const [{ listTokens }, { renderTokens }] = await Promise.all([
+      import('#pkg/token/token-store.ts'),
+      import('#pkg/token/token-table.ts'),
+    ])
+    const tokens = await withAdminClient(varsOf(flags), (client) => listTokens(client, { role: flags.role }))
+    io.stdout(renderTokens(tokens, new Date()))
+  },
+})
+
+export const tokenInvalidate = defineCommand({
+  id: 'token invalidate',
+  summary: 'Make tokens unusable at once',
+  description: 'Hosts that have joined with them stay in the cluster.',
+  examples: [{ description: 'By the id that "k0s token list" shows', command: 'token invalidate abc123' }],
+  args: [{ name: 'id', description: 'id of a token', required: true, multiple: true }],
+  flags: { ...pathFlags, ...outputFlags({ verbose: false }) },
+  run: async ({ flags, args, io }) => {
+    const { invalidateToken } = await import('#pkg/token/token-store.ts')
+    await withAdminClient(varsOf(flags), async (client) => {
+      for (const id of args) io.stdout(`token ${await invalidateToken(client, id)} invalidated\n`)
+    })
+  },
+})
+
+async function createJoinToken(vars: CfgVars, role: (typeof roles)[number], expiryMs: number): Promise<string> {
+  const [{ encodeJoinToken }, { createToken }, { TokenError }] = await Promise.all([
+    import('#pkg/token/join-token.ts'),
+    import('#pkg/token/token-store.ts'),
+    import('#pkg/token/errors.ts'),
+  ])
+  const { SingleNode } = await controllerStatus(vars)
+  if (SingleNode) {
+    throw new TokenError(
+      'this is a single node (--single), which nothing can join; start a controller without --single',
+    )
+  }
+  const server = await publicUrl(vars, role === 'worker' ? 'api' : 'join')
+  const caPem = await clusterCaPem(vars)
+  const expiresAt = expiryMs === 0 ? undefined : new Date(Date.now() + expiryMs)
+  const bootstrapToken = await withAdminClient(vars, (client) => createToken(client, { role, expiresAt }))
+  return encodeJoinToken({ role, server, caPem, bootstrapToken })
+}
+
+async function withAdminClient<T>(vars: CfgVars, use: (client: KubeClient) => Promise<T>): Promise<T> {
+  const client = await adminClient(vars)
+  try {
+    return await use(client)
+  } finally {
+    client.close()
+  }
+}
+
+/** A controller that starts has, one after the other, no socket, no certificates and no API server. */
+async function untilApiAnswers<T>(attempt: () => Promise<T>, progress: (line: string) => void): Promise<T> {
+  const [{ isTransient }, { sleep }, { errorMessage }, { K0sError }] = await Promise.all([
+    import('#pkg/kubernetes/errors.ts'),
+    import('#pkg/lifecycle/sleep.ts'),
+    import('#pkg/errors/error.ts'),
+    import('#pkg/errors/error.ts'),
+  ])
+  let shown = ''
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (err) {
+      const starting =
+        err instanceof K0sError && ['ERR_STATUS_NOT_RUNNING', 'ERR_KUBECONFIG', 'ERR_FILE'].includes(err.code)
+      if (!starting && !isTransient(err)) throw err
+      const line = `waiting: ${errorMessage(err)}`
+      if (line !== shown) progress(line)
+      shown = line
+      await sleep(waitPollMs)
+    }
+  }
+}
