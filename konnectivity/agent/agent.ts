@@ -1,0 +1,111 @@
+import { createAgentMetrics } from '#konnectivity/agent/metrics.ts'
+import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
+import { ENDPOINT_DIAL_TIMEOUT_MS } from '#konnectivity/agent/endpoint.ts'
+import type {
+  AgentTls,
+  KonnectivityAgentDeps,
+  KonnectivityAgentOptions,
+  ServerAddress,
+  ServerLinkStatus,
+} from '#konnectivity/agent/options.ts'
+import { ServerLink, serverName } from '#konnectivity/agent/server-link.ts'
+import type { AgentHello } from '#konnectivity/agent/session.ts'
+
+/** The tunnel agent of a worker: one connection to each server, over which the servers reach this host's network. */
+export class KonnectivityAgent {
+  readonly metrics: AgentMetrics
+  readonly #options: KonnectivityAgentOptions
+  readonly #deps: KonnectivityAgentDeps
+  readonly #links = new Map<string, ServerLink>()
+  readonly #stopping = new Set<Promise<void>>()
+  #servers: readonly ServerAddress[]
+  #tls: AgentTls
+  #running = false
+
+  constructor(options: KonnectivityAgentOptions, deps: KonnectivityAgentDeps) {
+    this.#options = options
+    this.#deps = deps
+    this.#servers = options.servers
+    this.#tls = options.tls
+    this.metrics = createAgentMetrics({
+      openServers: () => this.status().filter(({ state }) => state === 'connected').length,
+      knownServers: () => this.#links.size,
+      openEndpoints: () => [...this.#links.values()].reduce((sum, link) => sum + link.openConnections, 0),
+    })
+  }
+
+  /** Begins to connect to every server, in the background; see `status` for the outcome. */
+  start(): void {
+    this.#running = true
+    this.#reconcile()
+  }
+
+  /**
+   * Announces the stop to the servers, serves what is open for at most `drainMs` (connections without traffic for a
+   * second are closed before), and disconnects. Idempotent. Default: at once.
+   */
+  async stop(options: { readonly drainMs?: number } = {}): Promise<void> {
+    this.#running = false
+    for (const name of [...this.#links.keys()]) this.#remove(name, options.drainMs ?? 0)
+    await Promise.all(this.#stopping)
+  }
+
+  /** The servers to be connected to from now on; the connections to others that remain are not touched. */
+  setServers(servers: readonly ServerAddress[]): void {
+    this.#servers = servers
+    if (this.#running) this.#reconcile()
+  }
+
+  /** A renewed certificate, used from the next connection on. */
+  setTls(tls: AgentTls): void {
+    this.#tls = tls
+  }
+
+  /** One entry for each server, in the order given. */
+  status(): readonly ServerLinkStatus[] {
+    return [...this.#links.values()].map((link) => link.status())
+  }
+
+  #reconcile(): void {
+    const wanted = new Map(this.#servers.map((address) => [serverName(address), address]))
+    for (const name of [...this.#links.keys()]) if (!wanted.has(name)) this.#remove(name, REMOVED_SERVER_DRAIN_MS)
+    for (const [name, address] of wanted) {
+      if (this.#links.has(name)) continue
+      const link = this.#createLink(name, address)
+      this.#links.set(name, link)
+      link.start()
+    }
+  }
+
+  #createLink(name: string, address: ServerAddress): ServerLink {
+    const { endpointDialTimeoutMs = ENDPOINT_DIAL_TIMEOUT_MS } = this.#options
+    return new ServerLink(
+      { address, endpointDialTimeoutMs },
+      {
+        credentials: async () => ({ tls: this.#tls, hello: await this.#hello() }),
+        metrics: this.metrics,
+        log: this.#deps.log.child({ server: name }),
+      },
+    )
+  }
+
+  #remove(name: string, drainMs: number): void {
+    const link = this.#links.get(name)
+    this.#links.delete(name)
+    if (link === undefined) return
+    const stopped = link.stop(drainMs).finally(() => this.#stopping.delete(stopped))
+    this.#stopping.add(stopped)
+  }
+
+  async #hello(): Promise<AgentHello> {
+    const { nodeName, agentId = nodeName, identifiers, readToken } = this.#options
+    const query = new URLSearchParams()
+    for (const key of ['ipv4', 'ipv6', 'host'] as const)
+      for (const value of identifiers[key] ?? []) query.append(key, value)
+    if (identifiers.defaultRoute === true) query.append('default-route', 'true')
+    return { agentId, identifiers: query.toString(), token: await readToken?.() }
+  }
+}
+
+/** A server that left the list may be going away for good, but its open sessions are somebody's `kubectl exec`. */
+const REMOVED_SERVER_DRAIN_MS = 30_000

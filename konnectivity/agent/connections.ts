@@ -1,0 +1,185 @@
+import { performance } from 'node:perf_hooks'
+import type { ClientHttp2Session } from 'node:http2'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Logger } from '#pkg/log/logger.ts'
+import { dialEndpoint } from '#konnectivity/agent/endpoint.ts'
+import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
+import type { Packet } from '#konnectivity/proto/packet.ts'
+import { PacketConnection } from '#konnectivity/tunnel/packet-connection.ts'
+import type { PacketPort } from '#konnectivity/tunnel/packet-connection.ts'
+import type { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
+import { metadata, paths } from '#konnectivity/tunnel/protocol.ts'
+import { LINGER_MS, Splice } from '#konnectivity/tunnel/splice.ts'
+
+/** Plain data of the connections of one session. */
+export interface AgentConnectionsOptions {
+  readonly flow: 'streams' | 'packets'
+  readonly endpointDialTimeoutMs: number
+}
+
+/** Collaborators. */
+export interface AgentConnectionsDeps {
+  readonly session: ClientHttp2Session
+  readonly control: PacketStream
+  readonly metrics: AgentMetrics
+  readonly log: Logger
+  /** Called with the totals of each finished connection. */
+  readonly onBytes: (toEndpoint: number, fromEndpoint: number) => void
+}
+
+/** While draining, a connection without a byte for this long is closed; a client then opens its next one elsewhere. */
+const DRAIN_IDLE_MS = 1_000
+const DRAIN_POLL_MS = 250
+
+/** Serves the dials of one server and owns the connections to endpoints that came of them. */
+export class AgentConnections {
+  readonly #options: AgentConnectionsOptions
+  readonly #deps: AgentConnectionsDeps
+  readonly #dials = new Map<bigint, AbortController>()
+  readonly #splices = new Set<Splice>()
+  readonly #byId = new Map<number, PacketConnection>()
+  readonly #port: PacketPort
+  #lastConnectId = 0
+  #closed = false
+
+  constructor(options: AgentConnectionsOptions, deps: AgentConnectionsDeps) {
+    this.#options = options
+    this.#deps = deps
+    this.#port = {
+      sendData: (id, payload, done) => deps.control.sendData(id, payload, done),
+      sendClose: (connectId, error) => deps.control.send({ type: 'closeResponse', connectId, error }),
+      forget: (id) => this.#byId.delete(id),
+    }
+  }
+
+  /** Connections open now. */
+  get size(): number {
+    return this.#splices.size
+  }
+
+  /** Payload bytes of the open connections: [to endpoints, from endpoints]. */
+  get openBytes(): readonly [number, number] {
+    let [to, from] = [0, 0]
+    for (const { counters } of this.#splices) {
+      to += counters.backward
+      from += counters.forward
+    }
+    return [to, from]
+  }
+
+  /** A packet of the control stream. */
+  onPacket(packet: Packet): void {
+    switch (packet.type) {
+      case 'dialRequest':
+        void this.#dial(packet)
+        return
+      case 'closeDial':
+        this.#dials.get(packet.random)?.abort()
+        return
+      case 'data': {
+        const connection = this.#byId.get(packet.connectId)
+        if (connection !== undefined) connection.receive(packet.data)
+        else this.#closeResponse(packet.connectId, 'unrecognized connectID')
+        return
+      }
+      case 'closeRequest':
+        this.#onCloseRequest(packet.connectId)
+        return
+      case 'dialResponse':
+      case 'closeResponse':
+      case 'drain':
+      case 'unknown':
+        // Not sent by servers; upstream ignores them too.
+        return
+    }
+  }
+
+  /** Closes connections as they fall silent, and all of them after `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    const until = performance.now() + timeoutMs
+    while (this.#splices.size > 0 && performance.now() < until) {
+      const silentSince = performance.now() - DRAIN_IDLE_MS
+      for (const splice of this.#splices) if (splice.counters.lastActiveAt < silentSince) splice.destroy()
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
+    }
+  }
+
+  /** The session is over: no dial and no endpoint connection is left behind. */
+  close(): void {
+    this.#closed = true
+    for (const dial of this.#dials.values()) dial.abort()
+    for (const splice of this.#splices) splice.destroy(new Error('tunnel to the server closed'))
+  }
+
+  async #dial({ address, random }: Extract<Packet, { type: 'dialRequest' }>): Promise<void> {
+    if (this.#dials.has(random)) return
+    const abort = new AbortController()
+    this.#dials.set(random, abort)
+    const startedAt = performance.now()
+    const result = await dialEndpoint(address, abort.signal, this.#options.endpointDialTimeoutMs)
+    this.#dials.delete(random)
+    switch (result.kind) {
+      case 'aborted':
+        return
+      case 'failed':
+        this.#deps.metrics.dialFailures.add({ reason: result.reason })
+        this.#deps.log.debug('cannot reach endpoint', { address, reason: result.error })
+        this.#deps.control.send({ type: 'dialResponse', error: result.error, connectId: 0, random })
+        return
+      case 'connected':
+        this.#deps.metrics.dialDuration.observe((performance.now() - startedAt) / 1000)
+        this.#connected(random, result.socket)
+    }
+  }
+
+  #connected(random: bigint, socket: Socket): void {
+    if (this.#closed || abandoned(this.#deps)) {
+      socket.destroy()
+      return
+    }
+    this.#splice(socket, this.#options.flow === 'streams' ? this.#openStream(random) : this.#openPackets(random))
+  }
+
+  /** The opening request of the stream is the answer to the dial. */
+  #openStream(random: bigint): Duplex {
+    const headers = { ':method': 'POST', ':path': paths.connection, [metadata.dial]: random.toString() }
+    return this.#deps.session.request(headers, { endStream: false })
+  }
+
+  #openPackets(random: bigint): Duplex {
+    const connectId = (this.#lastConnectId += 1)
+    const connection = new PacketConnection({ connectId }, this.#port)
+    this.#byId.set(connectId, connection)
+    this.#deps.control.send({ type: 'dialResponse', error: '', connectId, random })
+    return connection
+  }
+
+  #splice(socket: Socket, tunnel: Duplex): void {
+    const splice = new Splice(socket, tunnel, { lingerMs: LINGER_MS })
+    this.#splices.add(splice)
+    void splice.closed.then(() => {
+      this.#splices.delete(splice)
+      this.#deps.onBytes(splice.counters.backward, splice.counters.forward)
+    })
+  }
+
+  #onCloseRequest(connectId: number): void {
+    const connection = this.#byId.get(connectId)
+    if (connection === undefined) {
+      this.#closeResponse(connectId, 'Unknown connectID')
+      return
+    }
+    // Answered at once; what was received before still goes to the endpoint.
+    this.#closeResponse(connectId, '')
+    connection.receiveClose()
+  }
+
+  #closeResponse(connectId: number, error: string): void {
+    this.#deps.control.send({ type: 'closeResponse', connectId, error })
+  }
+}
+
+function abandoned({ session, control }: AgentConnectionsDeps): boolean {
+  return session.closed || session.destroyed || !control.writable
+}

@@ -1,0 +1,64 @@
+import type { Logger } from '#pkg/log/logger.ts'
+
+/** Where a tunnel server listens for agents. */
+export interface ServerAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** The agent's identity and the servers' CA. */
+export interface AgentTls {
+  readonly caPem: string
+  readonly certPem: string
+  readonly keyPem: string
+}
+
+/** Options of an agent inside a program; the command's are in run.ts. */
+export interface KonnectivityAgentOptions {
+  /** Metadata agentID: names the agent in logs and status. The node name. */
+  readonly nodeName: string
+  /** Addresses of the node itself, whose traffic must come through this agent. */
+  readonly identifiers: {
+    readonly ipv4?: readonly string[]
+    readonly ipv6?: readonly string[]
+    /** Only servers that do not read the node name from the certificate look at it (upstream's). */
+    readonly host?: readonly string[]
+    readonly defaultRoute?: boolean
+  }
+  /** Every one of them gets a connection. */
+  readonly servers: readonly ServerAddress[]
+  readonly tls: AgentTls
+  /** Bearer token for servers that authenticate by it, asked for at each connect. */
+  readonly readToken?: () => Promise<string>
+  /** Metadata agentID where it is not the node name. */
+  readonly agentId?: string
+  /** Default 5 s, as upstream. */
+  readonly endpointDialTimeoutMs?: number
+}
+
+/** Collaborators of an agent. */
+export interface KonnectivityAgentDeps {
+  readonly log: Logger
+}
+
+/** State of the connection to one server. */
+export interface ServerLinkStatus {
+  /** host:port as configured. */
+  readonly server: string
+  readonly state: 'connecting' | 'connected' | 'draining' | 'waiting' | 'stopped'
+  /** From the server, once connected. */
+  readonly serverId: string | undefined
+  /** ISO 8601, while connected. */
+  readonly connectedSince: string | undefined
+  /** `packets` towards an upstream server: no flow control for single connections. */
+  readonly flow: 'streams' | 'packets' | undefined
+  /** Round trip of the last keepalive ping, milliseconds. */
+  readonly rttMs: number | undefined
+  readonly openConnections: number
+  /** Payload bytes since start, by direction as the endpoint sees them. */
+  readonly bytesToEndpoints: number
+  readonly bytesFromEndpoints: number
+  /** Times that the connection was lost since start. */
+  readonly disconnects: number
+  readonly lastError: string | undefined
+}

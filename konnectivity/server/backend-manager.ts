@@ -1,0 +1,79 @@
+import type { Backend } from '#konnectivity/server/backend.ts'
+import { hostOf } from '#konnectivity/server/identity.ts'
+
+/** How an agent is chosen for a destination, in upstream's spelling. */
+export type ProxyStrategy = 'destHost' | 'defaultRoute' | 'default'
+
+/** The connected agents, and which of them serves a destination. */
+export class BackendManager {
+  readonly #strategies: readonly ProxyStrategy[]
+  readonly #backends = new Set<Backend>()
+  readonly #byHost = new Map<string, Set<Backend>>()
+
+  constructor(options: { readonly strategies: readonly ProxyStrategy[] }) {
+    this.#strategies = options.strategies
+  }
+
+  /** An agent connected. */
+  add(backend: Backend): void {
+    this.#backends.add(backend)
+    for (const host of backend.identity.hosts) {
+      const backends = this.#byHost.get(host) ?? new Set()
+      this.#byHost.set(host, backends.add(backend))
+    }
+  }
+
+  /** An agent is gone. */
+  remove(backend: Backend): void {
+    this.#backends.delete(backend)
+    for (const host of backend.identity.hosts) {
+      const backends = this.#byHost.get(host)
+      backends?.delete(backend)
+      if (backends?.size === 0) this.#byHost.delete(host)
+    }
+  }
+
+  /** Connected agents, the longest connected first. */
+  list(): readonly Backend[] {
+    return [...this.#backends]
+  }
+
+  /**
+   * The agent for `address` (host:port) by the first strategy that has one, none of `exclude`. One that is draining is
+   * taken only when every strategy has nothing else.
+   */
+  pick(address: string, exclude: ReadonlySet<Backend> = new Set()): Backend | undefined {
+    const host = hostOf(address)
+    const usable = (backend: Backend): boolean => !backend.closed && !exclude.has(backend)
+    for (const draining of [false, true]) {
+      for (const strategy of this.#strategies) {
+        const found = this.#candidates(strategy, host).filter((b) => usable(b) && b.draining === draining)
+        // Of several sessions of one node the newest is the one least likely to be dead.
+        const chosen = strategy === 'destHost' ? found.at(-1) : found[Math.floor(Math.random() * found.length)]
+        if (chosen !== undefined) return chosen
+      }
+    }
+    return undefined
+  }
+
+  /** Agents that each strategy could use, for metrics. */
+  counts(): readonly (readonly [ProxyStrategy, number])[] {
+    return this.#strategies.map((strategy) => [
+      strategy,
+      strategy === 'destHost'
+        ? new Set([...this.#byHost.values()].flatMap((backends) => [...backends])).size
+        : this.#candidates(strategy, '').length,
+    ])
+  }
+
+  #candidates(strategy: ProxyStrategy, host: string): readonly Backend[] {
+    switch (strategy) {
+      case 'destHost':
+        return [...(this.#byHost.get(host) ?? [])]
+      case 'defaultRoute':
+        return this.list().filter((backend) => backend.identity.defaultRoute)
+      case 'default':
+        return this.list()
+    }
+  }
+}

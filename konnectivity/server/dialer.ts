@@ -1,0 +1,76 @@
+import { performance } from 'node:perf_hooks'
+import type { Duplex } from 'node:stream'
+import { DeadlineError, withDeadline } from '#pkg/lifecycle/deadline.ts'
+import type { Backend } from '#konnectivity/server/backend.ts'
+import type { BackendManager } from '#konnectivity/server/backend-manager.ts'
+import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
+
+/** The end of a dial, for a frontend to report. */
+export type DialOutcome =
+  | { readonly kind: 'connected'; readonly connection: Duplex; readonly connectId: number | undefined }
+  | { readonly kind: 'failed'; readonly reason: DialFailure; readonly message: string }
+
+/** Why a dial failed. */
+export type DialFailure = 'no-agent' | 'agent-gone' | 'endpoint' | 'timeout' | 'aborted'
+
+/** Connects frontends to endpoints through some agent; every dial ends within the timeout. */
+export class TunnelDialer {
+  readonly #timeoutMs: number
+  readonly #manager: BackendManager
+  readonly #metrics: ServerMetrics
+
+  constructor(options: { readonly timeoutMs: number }, deps: { manager: BackendManager; metrics: ServerMetrics }) {
+    this.#timeoutMs = options.timeoutMs
+    this.#manager = deps.manager
+    this.#metrics = deps.metrics
+  }
+
+  /** Dials `address` (host:port); `signal` aborts when the frontend is gone. Never rejects. */
+  async dial(address: string, signal: AbortSignal): Promise<DialOutcome> {
+    if (signal.aborted) return failed('aborted', 'the client went away')
+    const startedAt = performance.now()
+    const outcome = await withDeadline(signal, this.#timeoutMs, (inner) => this.#tryAgents(address, inner))
+    if (outcome.kind === 'connected') this.#metrics.dialDuration.observe((performance.now() - startedAt) / 1000)
+    return outcome
+  }
+
+  /** As long as nothing was sent, an agent that goes away costs a retry on another and not the request. */
+  async #tryAgents(address: string, signal: AbortSignal): Promise<DialOutcome> {
+    const tried = new Set<Backend>()
+    for (;;) {
+      const backend = this.#manager.pick(address, tried)
+      if (backend === undefined) return this.#noAgent(tried.size)
+      tried.add(backend)
+      const result = await backend.dial(address, signal)
+      switch (result.kind) {
+        case 'connected':
+          return result
+        case 'refused':
+          this.#metrics.dialFailures.add({ reason: 'error_response' })
+          return failed('endpoint', result.error)
+        case 'aborted':
+          return this.#aborted(address, signal)
+        case 'gone':
+          this.#metrics.dialFailures.add({ reason: 'backend_close' })
+      }
+    }
+  }
+
+  #noAgent(tried: number): DialOutcome {
+    if (tried > 0) return failed('agent-gone', 'the agent disconnected before it answered')
+    this.#metrics.dialFailures.add({ reason: 'no_agent' })
+    return failed('no-agent', 'No agent available')
+  }
+
+  #aborted(address: string, signal: AbortSignal): DialOutcome {
+    const timedOut = signal.reason instanceof DeadlineError
+    this.#metrics.dialFailures.add({ reason: timedOut ? 'backend_dial_timeout' : 'frontend_close' })
+    return timedOut
+      ? failed('timeout', `dial timeout: no answer for ${address} within ${this.#timeoutMs} ms`)
+      : failed('aborted', 'the client went away')
+  }
+}
+
+function failed(reason: DialFailure, message: string): DialOutcome {
+  return { kind: 'failed', reason, message }
+}

@@ -1,0 +1,169 @@
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import type { Packet } from '#konnectivity/proto/packet.ts'
+import type { FrontendDeps } from '#konnectivity/server/connect-frontend.ts'
+import type { DialOutcome } from '#konnectivity/server/dialer.ts'
+import { GrpcConnection } from '#konnectivity/server/grpc-connection.ts'
+import { refuseStream } from '#konnectivity/server/grpc-status.ts'
+import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
+import { paths, SESSION_WINDOW_BYTES } from '#konnectivity/tunnel/protocol.ts'
+
+/** ProxyService/Proxy: each stream carries one connection, a session one stream (kube-apiserver) or many. */
+export class GrpcFrontend {
+  readonly #deps: FrontendDeps
+  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #streams = new Set<FrontendStream>()
+  #lastConnectId = 0
+
+  constructor(deps: FrontendDeps) {
+    this.#deps = deps
+  }
+
+  /** Proxy streams open now. */
+  get open(): number {
+    return this.#streams.size
+  }
+
+  /** Handles the sessions and streams of a server. */
+  attach(server: Http2Server): void {
+    server.on('session', (session) => {
+      this.#sessions.add(session)
+      session.setLocalWindowSize(SESSION_WINDOW_BYTES)
+      session.on('error', (error) => this.#deps.log.debug('frontend session failed', { err: error }))
+      session.once('close', () => this.#sessions.delete(session))
+    })
+    server.on('stream', (stream, headers) => this.#onStream(stream, headers))
+  }
+
+  /** Drops every client. */
+  destroy(): void {
+    for (const session of this.#sessions) session.destroy()
+  }
+
+  #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    stream.on('error', (error) => this.#deps.log.debug('frontend stream failed', { err: error }))
+    if (headers[':path'] !== paths.proxy) {
+      refuseStream(stream, 'unimplemented', `unknown method ${headers[':path'] ?? ''}`)
+      return
+    }
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+    const frontend = new FrontendStream(stream, this.#deps, () => (this.#lastConnectId += 1))
+    this.#streams.add(frontend)
+    stream.once('close', () => this.#streams.delete(frontend))
+  }
+}
+
+type State =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'dialing'; readonly random: bigint; readonly abort: AbortController }
+  | { readonly kind: 'open'; readonly connection: GrpcConnection }
+  | { readonly kind: 'closed' }
+
+/** State machine of one Proxy stream: idle, dialing, open, closed. */
+class FrontendStream {
+  readonly #deps: FrontendDeps
+  readonly #packets: PacketStream
+  readonly #nextConnectId: () => number
+  #state: State = { kind: 'idle' }
+
+  constructor(stream: ServerHttp2Stream, deps: FrontendDeps, nextConnectId: () => number) {
+    this.#deps = deps
+    this.#nextConnectId = nextConnectId
+    this.#packets = new PacketStream(stream, {
+      onPacket: (packet) => this.#onPacket(packet),
+      onClose: (error) => this.#onClose(error),
+    })
+  }
+
+  #onPacket(packet: Packet): void {
+    switch (packet.type) {
+      case 'dialRequest':
+        if (this.#state.kind === 'idle') void this.#dial(packet)
+        else this.#packets.destroy(new Error('second DIAL_REQ on a stream'))
+        return
+      case 'data':
+        this.#onData(packet.connectId, packet.data)
+        return
+      case 'closeRequest':
+        this.#onCloseRequest(packet.connectId)
+        return
+      case 'closeDial':
+        if (this.#state.kind === 'dialing') this.#abortDial(this.#state.abort)
+        return
+      case 'dialResponse':
+      case 'closeResponse':
+      case 'drain':
+      case 'unknown':
+        // Not sent by frontends; upstream ignores them too.
+        return
+    }
+  }
+
+  async #dial({ address, protocol, random }: Extract<Packet, { type: 'dialRequest' }>): Promise<void> {
+    const abort = new AbortController()
+    this.#state = { kind: 'dialing', random, abort }
+    if (protocol !== 'tcp' && protocol !== '') {
+      this.#fail(random, `protocol ${JSON.stringify(protocol)} is not supported, only tcp`)
+      return
+    }
+    const outcome = await this.#deps.dialer.dial(address, abort.signal)
+    this.#answer(random, outcome)
+  }
+
+  #answer(random: bigint, outcome: DialOutcome): void {
+    if (outcome.kind === 'failed') {
+      this.#fail(random, outcome.message)
+      return
+    }
+    if (this.#state.kind !== 'dialing' || !this.#packets.writable) {
+      outcome.connection.destroy(new Error('the client went away'))
+      return
+    }
+    const connectId = outcome.connectId ?? this.#nextConnectId()
+    const connection = new GrpcConnection({ connectId }, this.#packets)
+    this.#state = { kind: 'open', connection }
+    this.#packets.send({ type: 'dialResponse', random, connectId, error: '' })
+    this.#deps.connections.add(connection, outcome.connection, { holdBackMs: 0 })
+  }
+
+  #fail(random: bigint, error: string): void {
+    this.#state = { kind: 'closed' }
+    this.#packets.send({ type: 'dialResponse', random, connectId: 0, error })
+    this.#packets.end()
+  }
+
+  #onData(connectId: number, data: Buffer): void {
+    if (this.#state.kind !== 'open') {
+      this.#packets.send({ type: 'closeResponse', connectId, error: 'backend not initialized' })
+    } else if (connectId === this.#state.connection.connectId) {
+      this.#state.connection.receive(data)
+    } else {
+      this.#packets.send({ type: 'closeResponse', connectId, error: 'mismatched connection IDs' })
+      this.#state.connection.destroy(new Error('mismatched connection IDs'))
+    }
+  }
+
+  #onCloseRequest(connectId: number): void {
+    if (this.#state.kind === 'open' && connectId === this.#state.connection.connectId) {
+      this.#state.connection.receiveClose()
+    } else {
+      const error = this.#state.kind === 'open' ? 'Unknown connectID' : 'backend uninitialized'
+      this.#packets.send({ type: 'closeResponse', connectId, error })
+    }
+  }
+
+  #abortDial(abort: AbortController): void {
+    this.#state = { kind: 'closed' }
+    abort.abort(new Error('the client closed its dial'))
+  }
+
+  #onClose(error: Error | undefined): void {
+    const state = this.#state
+    this.#state = { kind: 'closed' }
+    if (state.kind === 'dialing') state.abort.abort(new Error('the client went away'))
+    // After CLOSE_REQ the client may leave: what it had sent is still delivered.
+    if (state.kind === 'open' && !state.connection.closeReceived) {
+      state.connection.destroy(error ?? new Error('the client went away'))
+    }
+  }
+}

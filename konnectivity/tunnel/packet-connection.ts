@@ -1,0 +1,85 @@
+import { Duplex } from 'node:stream'
+import { RECEIVE_LIMIT_BYTES } from '#konnectivity/tunnel/protocol.ts'
+
+/** The shared stream, as one connection sees it. */
+export interface PacketPort {
+  /** Sends payload bytes; `done` once they are on their way: what slows this connection's source down. */
+  sendData(connectId: number, payload: Buffer, done: (error?: Error | null) => void): void
+  /** Tells the peer that this side is finished, after all data. Called once, unless the peer closed first. */
+  sendClose(connectId: number, error: string): void
+  /** The connection is gone: its id may be forgotten. */
+  forget(connectId: number, error: Error | null): void
+}
+
+/** The reader of one connection was too slow for a stream that cannot be paused for it alone. */
+export class ReceiveQueueFullError extends Error {
+  constructor(limitBytes: number) {
+    super(`connection reset: its reader left more than ${limitBytes} bytes unread on a stream shared with others`)
+    this.name = 'ReceiveQueueFullError'
+  }
+}
+
+/**
+ * One connection on a stream shared by all of an agent: the fallback towards upstream peers, whose protocol has no flow
+ * control. INVARIANTS: the shared stream never waits for one connection; what is unread is bounded, beyond the bound
+ * this connection alone is reset; no DATA follows our close, and our close follows all our DATA.
+ */
+export class PacketConnection extends Duplex {
+  readonly connectId: number
+  readonly #port: PacketPort
+  readonly #receiveLimitBytes: number
+  #peerClosed = false
+  #closeSent = false
+
+  constructor(options: { connectId: number; receiveLimitBytes?: number }, port: PacketPort) {
+    super({ allowHalfOpen: true, readableHighWaterMark: 64 * 1024, writableHighWaterMark: 64 * 1024 })
+    this.connectId = options.connectId
+    this.#receiveLimitBytes = options.receiveLimitBytes ?? RECEIVE_LIMIT_BYTES
+    this.#port = port
+  }
+
+  /** Payload from the peer. */
+  receive(data: Buffer): void {
+    if (this.#peerClosed || this.destroyed || data.length === 0) return
+    if (this.readableLength + data.length > this.#receiveLimitBytes) {
+      this.destroy(new ReceiveQueueFullError(this.#receiveLimitBytes))
+      return
+    }
+    this.push(data)
+  }
+
+  /** The peer closed: what was received can still be read, what we would send is dropped. */
+  receiveClose(): void {
+    if (this.#peerClosed || this.destroyed) return
+    this.#peerClosed = true
+    // No half-close: once the last byte was read nothing is left to do, and the other end must not wait for us.
+    this.once('end', () => this.destroy())
+    this.push(null)
+  }
+
+  override _read(): void {
+    // Data is pushed as it arrives; the shared stream is never paused for one connection.
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    if (this.#peerClosed) done()
+    else this.#port.sendData(this.connectId, chunk, done)
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#sendClose('')
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#sendClose(error?.message ?? '')
+    this.#port.forget(this.connectId, error)
+    done(error)
+  }
+
+  #sendClose(error: string): void {
+    if (this.#closeSent || this.#peerClosed) return
+    this.#closeSent = true
+    this.#port.sendClose(this.connectId, error)
+  }
+}

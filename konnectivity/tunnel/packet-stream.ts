@@ -1,0 +1,89 @@
+import type { Http2Stream } from 'node:http2'
+import { errorMessage } from '#pkg/errors/error.ts'
+import { grpcFrame, grpcPrefix, GrpcMessageSplitter } from '#konnectivity/proto/grpc-frame.ts'
+import { dataPrefix, decodePacket, encodePacket } from '#konnectivity/proto/packet.ts'
+import type { Packet } from '#konnectivity/proto/packet.ts'
+import { MalformedPacketError } from '#konnectivity/proto/protobuf.ts'
+import { MAX_DATA_BYTES, MAX_MESSAGE_BYTES } from '#konnectivity/tunnel/protocol.ts'
+
+/** What happens on a packet stream. */
+export interface PacketStreamHandler {
+  /** A packet arrived; throwing ends the stream as malformed. */
+  onPacket(packet: Packet): void
+  /** The stream is over. `error` says why unless it ended regularly. Called once. */
+  onClose(error: Error | undefined): void
+}
+
+/** A peer that makes us queue this much by never reading is disconnected. */
+const MAX_QUEUED_BYTES = 32 * 1024 * 1024
+
+/** Packets over one gRPC stream of either side: framing, decoding, and writing without copying payloads. */
+export class PacketStream {
+  readonly #stream: Http2Stream
+  #error: Error | undefined
+
+  constructor(stream: Http2Stream, handler: PacketStreamHandler) {
+    this.#stream = stream
+    const splitter = new GrpcMessageSplitter({ maxMessageBytes: MAX_MESSAGE_BYTES })
+    stream.on('data', (chunk: Buffer) => {
+      try {
+        for (const message of splitter.push(chunk)) handler.onPacket(decodePacket(message))
+      } catch (error) {
+        this.destroy(error instanceof MalformedPacketError ? error : new Error(errorMessage(error), { cause: error }))
+      }
+    })
+    stream.on('error', (error: Error) => (this.#error ??= error))
+    stream.on('end', () => this.end())
+    stream.once('close', () => handler.onClose(this.#error))
+  }
+
+  /** Queues one packet; nothing happens once the stream is closed. */
+  send(packet: Exclude<Packet, { readonly type: 'unknown' }>): void {
+    if (!this.writable) return
+    this.#stream.write(grpcFrame(encodePacket(packet)))
+    if (this.#stream.writableLength > MAX_QUEUED_BYTES) this.destroy(new Error('the peer does not read its stream'))
+  }
+
+  /** Queues payload bytes of a connection; `done` is called once they are on their way. Never sends an empty packet. */
+  sendData(connectId: number, payload: Buffer, done: (error?: Error | null) => void): void {
+    if (!this.writable) {
+      done(new Error('tunnel stream closed'))
+      return
+    }
+    this.#stream.cork()
+    for (let at = 0; at < payload.length; at += MAX_DATA_BYTES) {
+      const part = payload.subarray(at, at + MAX_DATA_BYTES)
+      const prefix = dataPrefix(connectId, part.length)
+      this.#stream.write(Buffer.concat([grpcPrefix(prefix.length + part.length), prefix]))
+      this.#stream.write(part, at + MAX_DATA_BYTES >= payload.length ? done : undefined)
+    }
+    this.#stream.uncork()
+    if (payload.length === 0) done()
+  }
+
+  /** Stops and starts reading: only for a stream that carries a single connection. */
+  pause(): void {
+    this.#stream.pause()
+  }
+
+  /** Undoes `pause`. */
+  resume(): void {
+    this.#stream.resume()
+  }
+
+  /** False once the stream cannot take packets any more. */
+  get writable(): boolean {
+    return !this.#stream.destroyed && !this.#stream.writableEnded
+  }
+
+  /** Ends our direction after what is queued. */
+  end(): void {
+    if (this.writable) this.#stream.end()
+  }
+
+  /** Ends the stream at once; the handler's onClose gets `error`. */
+  destroy(error?: Error): void {
+    this.#error ??= error
+    this.#stream.destroy()
+  }
+}
