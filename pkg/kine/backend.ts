@@ -1,0 +1,193 @@
+/** Bytes as etcd sees them; compared bytewise, never as UTF-16. */
+export type Key = Buffer
+
+/** Store-wide, strictly increasing. Safe integer: int64 is converted, and range-checked, once in wire/reader.ts. */
+export type Revision = number
+
+/**
+ * Position of a row in the log, strictly increasing with the revision and with the order of changes inside one
+ * transaction: `max(last + 1, revision * ROWS_PER_REVISION)`.
+ */
+export type RowId = number
+
+/** Distance between the ids of two revisions; a transaction with more changes runs over into the next slots. */
+export const ROWS_PER_REVISION = 1024
+
+/** `[start, end)`; `end` undefined means the single key `start`, an empty `end` everything from `start` on. */
+export interface KeyRange {
+  readonly start: Key
+  readonly end?: Key | undefined
+}
+
+/** One version of a key without its value: what the index holds and what a read plans with. */
+export interface KeyVersion {
+  readonly key: Key
+  readonly id: RowId
+  readonly modRevision: Revision
+  /** First revision of this life of the key; of a tombstone: of the life that it ended. */
+  readonly createRevision: Revision
+  /** 1 after creation, +1 per put; 0 marks a tombstone. */
+  readonly version: number
+  /** Lease the key is attached to, 0 for none. */
+  readonly lease: number
+  readonly valueSize: number
+}
+
+/** One change of the log: what the ring holds and a watcher gets. */
+export interface ChangeEvent {
+  readonly now: KeyVersion
+  /** Encoded mvccpb.KeyValue; of a deletion only key and mod_revision. */
+  readonly kv: Buffer
+  /** The version before, undefined when the key was created by this change. */
+  readonly previous: KeyVersion | undefined
+  /** Encoded mvccpb.KeyValue of `previous`, undefined while it has not been read. */
+  previousKv: Buffer | undefined
+}
+
+/** Order of a range result; 'none' leaves key order for target 'key' and means ascending for the others, as in etcd. */
+export type SortOrder = 'none' | 'ascend' | 'descend'
+/** Field that a range result is ordered by. */
+export type SortTarget = 'key' | 'version' | 'create' | 'mod' | 'value'
+
+/** etcd RangeRequest. Zero means "not set" in every number. */
+export interface RangeQuery {
+  readonly range: KeyRange
+  readonly limit: number
+  readonly revision: Revision
+  readonly sortOrder: SortOrder
+  readonly sortTarget: SortTarget
+  readonly keysOnly: boolean
+  readonly countOnly: boolean
+  readonly minModRevision: Revision
+  readonly maxModRevision: Revision
+  readonly minCreateRevision: Revision
+  readonly maxCreateRevision: Revision
+}
+
+/** Versions in the asked order; the values are read afterwards by `Backend.loadKeyValues`. */
+export interface RangeResult {
+  /** Header revision: the store's at execution. */
+  readonly revision: Revision
+  readonly versions: readonly KeyVersion[]
+  readonly more: boolean
+  /** Keys of the whole range, whatever limit and filters. */
+  readonly count: number
+  readonly keysOnly: boolean
+}
+
+/** etcd PutRequest. */
+export interface PutRequest {
+  readonly key: Key
+  readonly value: Buffer
+  readonly lease: number
+  readonly previousWanted: boolean
+  readonly ignoreValue: boolean
+  readonly ignoreLease: boolean
+}
+
+/** etcd DeleteRangeRequest. */
+export interface DeleteRequest {
+  readonly range: KeyRange
+  readonly previousWanted: boolean
+}
+
+/** etcd Compare; `operand` is bytes for target 'value', a number for the others. */
+export type Compare = {
+  readonly range: KeyRange
+  readonly result: 'equal' | 'greater' | 'less' | 'not-equal'
+} & (
+  | { readonly target: 'version' | 'create' | 'mod' | 'lease'; readonly operand: number }
+  | { readonly target: 'value'; readonly operand: Buffer }
+)
+
+/** etcd RequestOp. */
+export type TxnOp =
+  | { readonly type: 'range'; readonly query: RangeQuery }
+  | { readonly type: 'put'; readonly request: PutRequest }
+  | { readonly type: 'delete'; readonly request: DeleteRequest }
+  | { readonly type: 'txn'; readonly request: TxnRequest }
+
+/** etcd TxnRequest, already checked for duplicate keys and size by the server. */
+export interface TxnRequest {
+  readonly compares: readonly Compare[]
+  readonly success: readonly TxnOp[]
+  readonly failure: readonly TxnOp[]
+}
+
+/** etcd ResponseOp. */
+export type TxnOpResult =
+  | { readonly type: 'range'; readonly result: RangeResult }
+  | { readonly type: 'put'; readonly revision: Revision; readonly previous: KeyVersion | undefined }
+  | {
+      readonly type: 'delete'
+      readonly revision: Revision
+      readonly deleted: number
+      readonly previous: readonly KeyVersion[]
+    }
+  | { readonly type: 'txn'; readonly result: TxnResult }
+
+/** etcd TxnResponse. */
+export interface TxnResult {
+  readonly revision: Revision
+  readonly succeeded: boolean
+  readonly responses: readonly TxnOpResult[]
+}
+
+/** A result whose rows compaction leaves alone until it is disposed of. */
+export interface Pinned<T> extends Disposable {
+  readonly value: T
+}
+
+/** A lease as stored; times are wall-clock milliseconds since the epoch. */
+export interface LeaseRecord {
+  readonly id: number
+  /** Granted time to live, seconds. */
+  readonly ttlSeconds: number
+  readonly expiresAtMs: number
+}
+
+/** State of one lease for LeaseTimeToLive. */
+export interface LeaseState {
+  readonly id: number
+  readonly ttlSeconds: number
+  readonly remainingSeconds: number
+  readonly keys: readonly Key[]
+}
+
+/** Identity and figures of the store for response headers and Maintenance.Status. */
+export interface StoreStatus {
+  readonly clusterId: number
+  readonly memberId: number
+  readonly revision: Revision
+  readonly compactRevision: Revision
+  readonly sizeBytes: number
+  readonly sizeInUseBytes: number
+}
+
+/** What the etcd services need of a store. Errors: ./errors.ts; gRPC codes exist only in server/. */
+export interface Backend {
+  readonly clusterId: number
+  readonly memberId: number
+  /** Newest published revision. */
+  readonly revision: Revision
+  readonly compactRevision: Revision
+  /** @throws CompactedError, FutureRevisionError */
+  range(query: RangeQuery): Promise<Pinned<RangeResult>>
+  /** Encoded mvccpb.KeyValue of each version, in order. */
+  loadKeyValues(versions: readonly KeyVersion[]): Promise<readonly Buffer[]>
+  /** One atomic transaction; resolves once durable and published. @throws StoreError */
+  txn(request: TxnRequest): Promise<Pinned<TxnResult>>
+  /** @throws CompactedError, FutureRevisionError */
+  compact(revision: Revision): Promise<Revision>
+  /** `id` 0 lets the store choose. @throws LeaseExistsError, LeaseTtlTooLargeError */
+  leaseGrant(id: number, ttlSeconds: number): Promise<LeaseRecord>
+  /** Deletes the keys of the lease in one revision. @throws LeaseNotFoundError */
+  leaseRevoke(id: number): Promise<Revision>
+  /** Full time to live again; undefined when there is no such lease. */
+  leaseKeepAlive(id: number): Promise<LeaseRecord | undefined>
+  leaseTimeToLive(id: number): LeaseState | undefined
+  leases(): readonly number[]
+  status(): Promise<StoreStatus>
+  /** Gives space of compacted rows back to the file system. */
+  defragment(): Promise<void>
+}

@@ -1,0 +1,124 @@
+import type { Database, Statement } from 'better-sqlite3'
+import type { Key, KeyVersion } from '#pkg/kine/backend.ts'
+import { PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
+
+/** Rows a page of the start-up scan. */
+const INDEX_PAGE_ROWS = 2000
+/** A page of the log ends behind the revision that exceeds this. */
+const LOG_PAGE_BYTES = 1024 * 1024
+
+const VERSION_COLUMNS =
+  'id, rev AS modRevision, key, create_rev AS createRevision, version, lease, length(value) AS valueSize'
+
+/** Everything that reads, on a connection of its own. Synchronous: lives in the reader thread. */
+export class ReaderConnection {
+  readonly #db: Database
+  readonly #value: Statement<[number], Buffer>
+  readonly #newest: Statement<[Buffer, number], KeyVersion>
+  readonly #before: Statement<[Buffer, number, number], KeyVersion>
+  readonly #log: Statement<[number, number, number], KeyVersion>
+  readonly #indexFirst: Statement<[number], KeyVersion>
+  readonly #indexAfter: Statement<[Buffer, number], KeyVersion>
+
+  constructor(db: Database) {
+    this.#db = db
+    this.#value = db.prepare<[number], Buffer>('SELECT value FROM log WHERE id = ?').pluck()
+    this.#newest = db.prepare(
+      `SELECT ${VERSION_COLUMNS} FROM log WHERE key = ? AND rev <= ? ORDER BY rev DESC, id DESC LIMIT 1`,
+    )
+    this.#before = db.prepare(
+      `SELECT ${VERSION_COLUMNS} FROM log WHERE key = ? AND rev <= ? AND id < ? ORDER BY rev DESC, id DESC LIMIT 1`,
+    )
+    this.#log = db.prepare(`SELECT ${VERSION_COLUMNS} FROM log WHERE id >= ? AND rev >= ? AND rev <= ? ORDER BY id`)
+    // With one max() SQLite takes the other columns from the row of the maximum; ids rise with revisions.
+    const newestOfEach = VERSION_COLUMNS.replace('id,', 'max(id) AS id,')
+    this.#indexFirst = db.prepare(`SELECT ${newestOfEach} FROM log GROUP BY key ORDER BY key LIMIT ?`)
+    this.#indexAfter = db.prepare(`SELECT ${newestOfEach} FROM log WHERE key > ? GROUP BY key ORDER BY key LIMIT ?`)
+  }
+
+  readIndex(after: Uint8Array | undefined): ArrayBuffer {
+    const rows =
+      after === undefined
+        ? this.#indexFirst.all(INDEX_PAGE_ROWS)
+        : this.#indexAfter.all(Buffer.from(after), INDEX_PAGE_ROWS)
+    const reply = new PacketWriter(64 * 1024)
+    for (const row of rows) reply.version(row)
+    return reply.finish()
+  }
+
+  /** Request: ids. Reply: (id, value) of those that exist. */
+  readValues(request: ArrayBuffer): ArrayBuffer {
+    const ids = new PacketReader(request)
+    const reply = new PacketWriter()
+    while (!ids.atEnd) {
+      const id = ids.number()
+      const value = this.#value.get(id)
+      if (value === undefined) continue
+      reply.number(id)
+      reply.bytes(value)
+    }
+    return reply.finish()
+  }
+
+  /** Request: revision, keys. Reply: for each key 1 and its version, or 0. */
+  readVersions(request: ArrayBuffer): ArrayBuffer {
+    const packet = new PacketReader(request)
+    const revision = packet.number()
+    const reply = new PacketWriter()
+    while (!packet.atEnd) {
+      const version = this.#newest.get(packet.present(), revision)
+      reply.number(version === undefined ? 0 : 1)
+      if (version !== undefined) reply.version(version)
+    }
+    return reply.finish()
+  }
+
+  /** Request: from, to, maxRows, first possible id, start, end. Reply: through, then row, value and what was before it. */
+  readLog(request: ArrayBuffer): ArrayBuffer {
+    const packet = new PacketReader(request)
+    const from = packet.number()
+    const to = packet.number()
+    const maxRows = packet.number()
+    const firstId = packet.number()
+    const start = packet.present()
+    const end = packet.bytes()
+    const reply = new PacketWriter()
+    let through = to
+    let seen = 0
+    let revision = 0
+    const body = new PacketWriter(64 * 1024)
+    for (const row of this.#log.iterate(firstId, from, to)) {
+      if (row.modRevision !== revision && (seen >= maxRows || body.length > LOG_PAGE_BYTES)) {
+        through = revision
+        break
+      }
+      seen += 1
+      revision = row.modRevision
+      if (inRange(row.key, start, end)) this.#logRow(row, body)
+    }
+    reply.number(through)
+    reply.bytes(new Uint8Array(body.finish()))
+    return reply.finish()
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #logRow(row: KeyVersion, body: PacketWriter): void {
+    body.version(row)
+    body.bytes(this.#value.get(row.id))
+    const created = row.version > 0 && row.createRevision === row.modRevision
+    const before = created ? undefined : this.#before.get(row.key, row.modRevision, row.id)
+    const previous = before?.version === 0 ? undefined : before
+    body.number(previous === undefined ? 0 : 1)
+    if (previous === undefined) return
+    body.version(previous)
+    body.bytes(this.#value.get(previous.id))
+  }
+}
+
+function inRange(key: Key, start: Key, end: Key | undefined): boolean {
+  if (end === undefined) return key.equals(start)
+  return key.compare(start) >= 0 && (end.length === 0 || key.compare(end) < 0)
+}

@@ -1,0 +1,172 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { errorMessage } from '#pkg/errors/error.ts'
+import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
+import type { Key, KeyVersion, Revision, RowId } from '#pkg/kine/backend.ts'
+import type {
+  AppendBatch,
+  Dialect,
+  LogPage,
+  LogQuery,
+  LogRow,
+  PruneResult,
+  StoredState,
+} from '#pkg/kine/dialect/dialect.ts'
+import { ownCopy, PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
+import { toStoreError, WorkerClient, WorkerError } from '#pkg/kine/dialect/sqlite/worker-client.ts'
+import type { WorkerFiles } from '#pkg/kine/dialect/sqlite/worker-client.ts'
+import { DatabaseLockedError, KineError } from '#pkg/kine/errors.ts'
+
+/** Where the database is and what its threads run. */
+export interface SqliteOptions {
+  /** Absolute path of the database file; its directory is created with mode 0700. */
+  readonly file: string
+  readonly files: WorkerFiles
+}
+
+/** What SqliteDialect needs of its surroundings. */
+export interface SqliteDeps {
+  /** A database thread ended by itself: nothing can be served any more. */
+  readonly onFailure: (error: Error) => void
+}
+
+/** The log in one SQLite file: a thread that writes, a thread that reads, both through better-sqlite3. */
+export class SqliteDialect implements Dialect {
+  readonly #file: string
+  readonly #writer: WorkerClient
+  readonly #reader: WorkerClient
+
+  constructor(options: SqliteOptions, deps: SqliteDeps) {
+    const { file, files } = options
+    this.#file = file
+    this.#writer = new WorkerClient(files, { role: 'writer', file }, deps.onFailure)
+    this.#reader = new WorkerClient(files, { role: 'reader', file }, deps.onFailure)
+  }
+
+  /** @throws DatabaseLockedError, KineError */
+  async open(): Promise<StoredState> {
+    try {
+      await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 })
+      return await this.#writer.call('open', undefined)
+    } catch (error) {
+      await Promise.all([this.#reader.terminate(), this.#writer.terminate()])
+      if (error instanceof WorkerError && error.code.startsWith('SQLITE_BUSY')) {
+        throw new DatabaseLockedError(
+          `database ${this.#file} is in use by another process: stop it, or use another file in --endpoint`,
+          { cause: error },
+        )
+      }
+      throw new KineError(
+        `cannot open database ${this.#file}: ${errorMessage(error)}; check the path, its owner and free space`,
+        {
+          cause: error,
+        },
+      )
+    }
+  }
+
+  async readIndex(after: Key | undefined): Promise<readonly KeyVersion[]> {
+    const packet = new PacketReader(await this.#read('readIndex', after))
+    const versions: KeyVersion[] = []
+    while (!packet.atEnd) versions.push(packet.version())
+    return versions
+  }
+
+  async append(batch: AppendBatch): Promise<ReadonlyMap<RowId, Buffer>> {
+    const packet = new PacketWriter(16 * 1024)
+    packet.number(batch.rows.length)
+    for (const { now, previousId, value } of batch.rows) {
+      packet.version(now)
+      packet.number(previousId)
+      packet.bytes(value)
+    }
+    packet.number(batch.leases.length)
+    for (const { id, ttlSeconds, expiresAtMs } of batch.leases) {
+      packet.number(id)
+      packet.number(ttlSeconds)
+      packet.number(expiresAtMs)
+    }
+    packet.number(batch.revokedLeases.length)
+    for (const id of batch.revokedLeases) packet.number(id)
+    packet.number(batch.compactRevision ?? -1)
+    return readIdValues(await this.#write('append', packet.finish()))
+  }
+
+  async readValues(ids: readonly RowId[]): Promise<ReadonlyMap<RowId, Buffer>> {
+    const packet = new PacketWriter(ids.length * 8)
+    for (const id of ids) packet.number(id)
+    return readIdValues(await this.#read('readValues', packet.finish()))
+  }
+
+  async readVersions(keys: readonly Key[], revision: Revision): Promise<readonly (KeyVersion | undefined)[]> {
+    const request = new PacketWriter()
+    request.number(revision)
+    for (const key of keys) request.bytes(key)
+    const packet = new PacketReader(await this.#read('readVersions', request.finish()))
+    return keys.map(() => (packet.number() === 0 ? undefined : packet.version()))
+  }
+
+  async readLog(query: LogQuery): Promise<LogPage> {
+    const request = new PacketWriter()
+    request.number(query.from)
+    request.number(query.to)
+    request.number(query.maxRows)
+    request.number(query.from * ROWS_PER_REVISION)
+    request.bytes(query.range.start)
+    request.bytes(query.range.end)
+    const reply = new PacketReader(await this.#read('readLog', request.finish()))
+    const through = reply.number()
+    const packet = new PacketReader(copyOut(reply.present()))
+    const rows: LogRow[] = []
+    while (!packet.atEnd) {
+      const now = packet.version()
+      const value = packet.present()
+      const previous = packet.number() === 0 ? undefined : packet.version()
+      rows.push({ now, value, previous, previousValue: previous && packet.present() })
+    }
+    return { rows, through }
+  }
+
+  prune(through: Revision): Promise<PruneResult> {
+    return this.#write('prune', through)
+  }
+
+  size(): Promise<{ readonly bytes: number; readonly inUseBytes: number }> {
+    return this.#write('size', undefined)
+  }
+
+  async defragment(): Promise<void> {
+    await this.#write('defragment', undefined)
+  }
+
+  async close(): Promise<void> {
+    // The reader first: a last connection that closes folds the WAL into the database, and that is the writer's.
+    await this.#reader.close()
+    await this.#writer.close()
+  }
+
+  #write: WorkerClient['call'] = (call, request) =>
+    this.#writer.call(call, request).catch((error: unknown) => {
+      throw toStoreError(error)
+    })
+
+  #read: WorkerClient['call'] = (call, request) =>
+    this.#reader.call(call, request).catch((error: unknown) => {
+      throw toStoreError(error)
+    })
+}
+
+function readIdValues(reply: ArrayBuffer): ReadonlyMap<RowId, Buffer> {
+  const packet = new PacketReader(reply)
+  const values = new Map<RowId, Buffer>()
+  while (!packet.atEnd) {
+    const id = packet.number()
+    const value = packet.bytes()
+    if (value !== undefined) values.set(id, value)
+  }
+  return values
+}
+
+function copyOut(bytes: Buffer): ArrayBuffer {
+  return ownCopy(bytes).buffer as ArrayBuffer
+}

@@ -1,0 +1,109 @@
+import { createRequire } from 'node:module'
+import { parentPort, workerData } from 'node:worker_threads'
+import Database from 'better-sqlite3'
+import type {
+  CallName,
+  Handlers,
+  ReplyMessage,
+  RequestMessage,
+  WorkerSettings,
+} from '#pkg/kine/dialect/sqlite/protocol.ts'
+import { ReaderConnection } from '#pkg/kine/dialect/sqlite/reader-connection.ts'
+import { configure } from '#pkg/kine/dialect/sqlite/schema.ts'
+import { WriterConnection } from '#pkg/kine/dialect/sqlite/writer-connection.ts'
+
+/** How long a statement waits for a lock of the other connection (a truncating checkpoint). */
+const BUSY_TIMEOUT_MS = 5_000
+
+/**
+ * Entry point of both SQLite threads: better-sqlite3 is synchronous, and no database work may run on the thread that
+ * serves gRPC. Calls are answered in order.
+ */
+function main(settings: WorkerSettings): void {
+  if (parentPort === null) throw new Error('must run as a worker thread')
+  const port = parentPort
+  let connection: Connection | undefined
+  const answer = (call: CallName, request: unknown): unknown => {
+    connection ??= settings.role === 'writer' ? openWriter(settings) : openReader(settings)
+    const handler = connection.handlers[call] as ((request: unknown) => unknown) | undefined
+    if (handler === undefined) throw new Error(`the ${settings.role} thread has no call ${call}`)
+    return handler(request)
+  }
+  port.on('message', ({ seq, call, request }: RequestMessage) => {
+    let message: ReplyMessage
+    try {
+      message = { seq, ok: true, reply: answer(call, request) }
+    } catch (error) {
+      message = { seq, ok: false, ...describe(error) }
+    }
+    port.postMessage(message, message.ok && message.reply instanceof ArrayBuffer ? [message.reply] : [])
+    if (call === 'close') port.close()
+    else connection?.afterCall()
+  })
+}
+
+interface Connection {
+  readonly handlers: Handlers
+  readonly afterCall: () => void
+}
+
+function openWriter(settings: WorkerSettings): Connection {
+  const lock = acquireLock(settings)
+  const db = openDatabase(settings.file, settings.binding)
+  configure(db, 'writer')
+  const writer = new WriterConnection(db)
+  return {
+    handlers: {
+      open: () => writer.state(),
+      append: (packet) => writer.append(packet),
+      prune: (through) => writer.prune(through),
+      size: () => writer.size(),
+      defragment: () => {
+        writer.defragment()
+      },
+      close: () => {
+        writer.close()
+        lock.close()
+      },
+    },
+    afterCall: () => writer.afterCall(),
+  }
+}
+
+function openReader(settings: WorkerSettings): Connection {
+  const db = openDatabase(settings.file, settings.binding)
+  configure(db, 'reader')
+  const reader = new ReaderConnection(db)
+  return {
+    handlers: {
+      readIndex: (after) => reader.readIndex(after),
+      readValues: (request) => reader.readValues(request),
+      readVersions: (request) => reader.readVersions(request),
+      readLog: (request) => reader.readLog(request),
+      close: () => {
+        reader.close()
+      },
+    },
+    afterCall: () => undefined,
+  }
+}
+
+/** One process a database: an fcntl lock, held through an empty SQLite file beside it, which dies with the process. */
+function acquireLock({ file, binding }: WorkerSettings): Database.Database {
+  const lock = openDatabase(`${file}.lock`, binding, 0)
+  lock.exec('BEGIN EXCLUSIVE')
+  return lock
+}
+
+function openDatabase(file: string, binding: string, timeout = BUSY_TIMEOUT_MS): Database.Database {
+  // A path would go through better-sqlite3's own require(), which a bundle does not have.
+  const addon = createRequire(binding)(binding) as object
+  return new Database(file, { timeout, nativeBinding: addon as unknown as string })
+}
+
+function describe(error: unknown): { code: string; message: string } {
+  if (!(error instanceof Error)) return { code: 'UNKNOWN', message: String(error) }
+  return { code: 'code' in error ? String(error.code) : 'UNKNOWN', message: error.message }
+}
+
+main(workerData as WorkerSettings)

@@ -1,0 +1,194 @@
+import { randomInt } from 'node:crypto'
+import type { Database, Statement } from 'better-sqlite3'
+import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
+import type { LeaseRecord } from '#pkg/kine/backend.ts'
+import type { PruneResult, StoredState } from '#pkg/kine/dialect/dialect.ts'
+import { PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
+import { getMeta, migrate, setMeta } from '#pkg/kine/dialect/sqlite/schema.ts'
+
+/** WAL bytes, estimated, after which a passive checkpoint runs between two commits. */
+const CHECKPOINT_BYTES = 8 * 1024 * 1024
+/** Pages that a commit dirties besides its values: table and index leaves, estimated. */
+const PAGES_PER_COMMIT = 4
+/** Quiet time after which the WAL is folded into the database and truncated. */
+const IDLE_CHECKPOINT_MS = 10_000
+/** Rows looked at by one slice of pruning: some milliseconds, so that commits get in between. */
+const PRUNE_ROWS = 200
+/** Free pages are given back in portions once they are this many and a quarter of the file. */
+const VACUUM_PAGES = 512
+
+/** Everything that writes, on the one connection that does. Synchronous: lives in the writer thread. */
+export class WriterConnection {
+  readonly #db: Database
+  readonly #insert: Statement
+  readonly #value: Statement<[number], Buffer>
+  readonly #putLease: Statement
+  readonly #dropLease: Statement
+  readonly #dropBefore: Statement
+  readonly #dropRow: Statement
+  readonly #pageSize: number
+  #walBytes = 0
+  #pruneCursor: { through: number; id: number } | undefined
+  #idleTimer: NodeJS.Timeout | undefined
+
+  constructor(db: Database) {
+    this.#db = db
+    migrate(db, () => randomInt(1, 2 ** 47))
+    this.#pageSize = db.pragma('page_size', { simple: true }) as number
+    this.#insert = db.prepare(
+      'INSERT INTO log (id, rev, key, create_rev, version, lease, value) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    )
+    this.#value = db.prepare<[number], Buffer>('SELECT value FROM log WHERE id = ?').pluck()
+    this.#putLease = db.prepare(
+      'INSERT INTO lease (id, ttl_s, expires_at_ms) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ttl_s = excluded.ttl_s, expires_at_ms = excluded.expires_at_ms',
+    )
+    this.#dropLease = db.prepare('DELETE FROM lease WHERE id = ?')
+    this.#dropBefore = db.prepare('DELETE FROM log WHERE key = ? AND rev <= ? AND id < ?')
+    this.#dropRow = db.prepare('DELETE FROM log WHERE id = ?')
+  }
+
+  state(): StoredState {
+    const last = this.#db
+      .prepare<[], { id: number; rev: number }>('SELECT id, rev FROM log ORDER BY id DESC LIMIT 1')
+      .get()
+    const leases = this.#db
+      .prepare<[], LeaseRecord>('SELECT id, ttl_s AS ttlSeconds, expires_at_ms AS expiresAtMs FROM lease')
+      .all()
+    return {
+      clusterId: getMeta(this.#db, 'cluster_id'),
+      memberId: getMeta(this.#db, 'member_id'),
+      revision: last?.rev ?? 1,
+      lastId: last?.id ?? 0,
+      compactRevision: getMeta(this.#db, 'compact_rev'),
+      prunedRevision: getMeta(this.#db, 'pruned_rev'),
+      leases,
+    }
+  }
+
+  /** Commits one batch and returns the previous values it asked for as (id, value) pairs. */
+  append(packet: ArrayBuffer): ArrayBuffer {
+    const reply = new PacketWriter()
+    try {
+      this.#db.exec('BEGIN IMMEDIATE')
+      this.#write(new PacketReader(packet), reply)
+      this.#db.exec('COMMIT')
+    } catch (error) {
+      // A failed commit may leave the transaction open, or have rolled it back by itself.
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK')
+      throw error
+    }
+    this.#walBytes += packet.byteLength + PAGES_PER_COMMIT * this.#pageSize
+    return reply.finish()
+  }
+
+  /** Between two calls: keeps the WAL short without delaying an acknowledgement. */
+  afterCall(): void {
+    if (this.#walBytes === 0) return
+    if (this.#walBytes > CHECKPOINT_BYTES) this.#checkpoint('PASSIVE')
+    if (this.#idleTimer === undefined) {
+      this.#idleTimer = setTimeout(() => {
+        this.#idleTimer = undefined
+        this.#checkpoint('TRUNCATE')
+      }, IDLE_CHECKPOINT_MS)
+    } else this.#idleTimer.refresh()
+  }
+
+  /** See Dialect.prune: walks the rows between the last pruned revision and `through`, dropping what they replaced. */
+  prune(through: number): PruneResult {
+    const pruned = getMeta(this.#db, 'pruned_rev')
+    if (this.#pruneCursor?.through !== through) this.#pruneCursor = { through, id: 0 }
+    const cursor = this.#pruneCursor
+    const rows = this.#db
+      .prepare<[number, number, number], PruneRow>(
+        'SELECT id, rev, key, version FROM log WHERE id > ? AND rev >= ? AND rev <= ? ORDER BY id LIMIT ' +
+          String(PRUNE_ROWS),
+      )
+      .all(Math.max(cursor.id, pruned * ROWS_PER_REVISION - 1), pruned, through)
+    // Losing a deletion on power failure is harmless: it is done again.
+    this.#db.pragma('synchronous = NORMAL')
+    try {
+      const deleted = this.#db.transaction(() => this.#dropSuperseded(rows, through))()
+      const last = rows.at(-1)
+      if (last !== undefined) cursor.id = last.id
+      const done = rows.length < PRUNE_ROWS
+      if (done) this.#pruneCursor = undefined
+      this.#walBytes += rows.length * this.#pageSize
+      return { deleted, done }
+    } finally {
+      this.#db.pragma('synchronous = FULL')
+    }
+  }
+
+  size(): { bytes: number; inUseBytes: number } {
+    const pages = this.#db.pragma('page_count', { simple: true }) as number
+    const free = this.#db.pragma('freelist_count', { simple: true }) as number
+    return { bytes: pages * this.#pageSize, inUseBytes: (pages - free) * this.#pageSize }
+  }
+
+  defragment(): void {
+    this.#db.pragma('incremental_vacuum')
+    this.#checkpoint('TRUNCATE')
+  }
+
+  close(): void {
+    clearTimeout(this.#idleTimer)
+    if (this.#walBytes > 0) this.#checkpoint('TRUNCATE')
+    this.#db.close()
+  }
+
+  #write(packet: PacketReader, reply: PacketWriter): void {
+    for (let rows = packet.number(); rows > 0; rows -= 1) {
+      const { id, modRevision, createRevision, version, lease, key } = packet.version()
+      const previousId = packet.number()
+      if (previousId > 0) {
+        reply.number(previousId)
+        reply.bytes(this.#value.get(previousId))
+      }
+      this.#insert.run(id, modRevision, key, createRevision, version, lease, packet.present())
+    }
+    for (let leases = packet.number(); leases > 0; leases -= 1) {
+      this.#putLease.run(packet.number(), packet.number(), packet.number())
+    }
+    for (let leases = packet.number(); leases > 0; leases -= 1) this.#dropLease.run(packet.number())
+    const compactRevision = packet.number()
+    if (compactRevision >= 0) setMeta(this.#db, 'compact_rev', compactRevision)
+  }
+
+  #dropSuperseded(rows: readonly PruneRow[], through: number): number {
+    let deleted = 0
+    for (const { id, rev, key, version } of rows) {
+      deleted += this.#dropBefore.run(key, rev, id).changes
+      // A tombstone at the compact revision itself stays: a watch may still start there.
+      if (version === 0 && rev < through) deleted += this.#dropRow.run(id).changes
+    }
+    if (rows.length < PRUNE_ROWS) {
+      setMeta(this.#db, 'pruned_rev', through)
+      this.#shrink()
+    }
+    return deleted
+  }
+
+  #shrink(): void {
+    const pages = this.#db.pragma('page_count', { simple: true }) as number
+    const free = this.#db.pragma('freelist_count', { simple: true }) as number
+    if (free > VACUUM_PAGES && free * 4 > pages) this.#db.pragma(`incremental_vacuum(${VACUUM_PAGES})`)
+  }
+
+  #checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
+    // A checkpoint that fails (disk full, reader in the way) loses nothing; the next one tries again.
+    try {
+      this.#db.pragma(`wal_checkpoint(${mode})`)
+      this.#walBytes = 0
+    } catch (error) {
+      if (!(error instanceof Error)) throw error
+      this.#walBytes = CHECKPOINT_BYTES / 2
+    }
+  }
+}
+
+interface PruneRow {
+  readonly id: number
+  readonly rev: number
+  readonly key: Buffer
+  readonly version: number
+}

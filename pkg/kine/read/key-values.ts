@@ -1,0 +1,97 @@
+import type { KeyVersion, RowId } from '#pkg/kine/backend.ts'
+import type { Dialect } from '#pkg/kine/dialect/dialect.ts'
+import { StoreError } from '#pkg/kine/errors.ts'
+import type { Ring } from '#pkg/kine/ring/ring.ts'
+import { encodeKeyValue } from '#pkg/kine/wire/key-value.ts'
+
+/** Bounds of the small cache of single values. */
+export interface KeyValuesOptions {
+  readonly maxCacheBytes: number
+}
+
+/** What KeyValues reads from. */
+export interface KeyValuesDeps {
+  readonly ring: Ring
+  readonly dialect: Pick<Dialect, 'readValues'>
+}
+
+/** Requests for more versions than this pass by the cache: a list must not wash out the hot keys. */
+const MAX_CACHED_REQUEST = 16
+/** Overhead of a cache entry. */
+const ENTRY_OVERHEAD_BYTES = 200
+
+/**
+ * Encoded mvccpb.KeyValue of versions: from the ring, a small cache of recently read ones (the API server asks for the
+ * first key of a resource again and again), else from the database. While one read of the database runs, all others
+ * wait together for the next: one message to its thread instead of one each.
+ */
+export class KeyValues {
+  readonly #ring: Ring
+  readonly #dialect: Pick<Dialect, 'readValues'>
+  readonly #maxCacheBytes: number
+  readonly #cache = new Map<RowId, Buffer>()
+  #cacheBytes = 0
+  #next: { readonly ids: Set<RowId>; readonly values: Promise<ReadonlyMap<RowId, Buffer>> } | undefined
+  #reading: Promise<unknown> = Promise.resolve()
+
+  constructor(options: KeyValuesOptions, deps: KeyValuesDeps) {
+    this.#maxCacheBytes = options.maxCacheBytes
+    this.#ring = deps.ring
+    this.#dialect = deps.dialect
+  }
+
+  /** In memory now, or undefined. */
+  peek(version: KeyVersion): Buffer | undefined {
+    const event = this.#ring.get(version.id)
+    if (event !== undefined) return event.kv
+    const cached = this.#cache.get(version.id)
+    if (cached === undefined) return undefined
+    this.#cache.delete(version.id)
+    this.#cache.set(version.id, cached)
+    return cached
+  }
+
+  /** @throws StoreError 'compacted' if a version is no longer in the log */
+  async load(versions: readonly KeyVersion[]): Promise<readonly Buffer[]> {
+    const found = versions.map((version) => this.peek(version))
+    const missing = versions.filter((_, i) => found[i] === undefined)
+    if (missing.length === 0) return found as Buffer[]
+    const values = await this.#read(missing)
+    return versions.map((version, i) => found[i] ?? this.#encode(version, values, versions.length))
+  }
+
+  #encode(version: KeyVersion, values: ReadonlyMap<RowId, Buffer>, requested: number): Buffer {
+    const value = values.get(version.id)
+    if (value === undefined) throw new StoreError('compacted')
+    const kv = encodeKeyValue(version, value)
+    if (requested <= MAX_CACHED_REQUEST) this.#remember(version.id, kv)
+    return kv
+  }
+
+  #remember(id: RowId, kv: Buffer): void {
+    if (this.#cache.has(id) || kv.length * 8 > this.#maxCacheBytes) return
+    this.#cache.set(id, kv)
+    this.#cacheBytes += kv.length + ENTRY_OVERHEAD_BYTES
+    for (const [oldest, bytes] of this.#cache) {
+      if (this.#cacheBytes <= this.#maxCacheBytes) return
+      this.#cache.delete(oldest)
+      this.#cacheBytes -= bytes.length + ENTRY_OVERHEAD_BYTES
+    }
+  }
+
+  #read(versions: readonly KeyVersion[]): Promise<ReadonlyMap<RowId, Buffer>> {
+    this.#next ??= this.#startBatch()
+    for (const { id } of versions) this.#next.ids.add(id)
+    return this.#next.values
+  }
+
+  #startBatch(): { readonly ids: Set<RowId>; readonly values: Promise<ReadonlyMap<RowId, Buffer>> } {
+    const ids = new Set<RowId>()
+    const values = this.#reading.then(() => {
+      this.#next = undefined
+      return this.#dialect.readValues([...ids])
+    })
+    this.#reading = values.catch(() => undefined)
+    return { ids, values }
+  }
+}

@@ -1,0 +1,153 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { errorMessage } from '#pkg/errors/error.ts'
+import { SqliteDialect } from '#pkg/kine/dialect/sqlite/sqlite.ts'
+import { KineError } from '#pkg/kine/errors.ts'
+import { Metrics, serveMetrics } from '#pkg/kine/metrics.ts'
+import { DEFAULT_ENDPOINT, DEFAULT_LISTEN_ADDRESS, parseEndpoint } from '#pkg/kine/options.ts'
+import type { KineFiles, KineOptions } from '#pkg/kine/options.ts'
+import { GrpcServer } from '#pkg/kine/server/grpc-server.ts'
+import type { TlsOptions } from '#pkg/kine/server/grpc-server.ts'
+import { listen, listenUrl, parseListenAddress } from '#pkg/kine/server/listen.ts'
+import { etcdMethods } from '#pkg/kine/server/methods.ts'
+import { Store } from '#pkg/kine/store.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+
+export type { KineFiles, KineOptions } from '#pkg/kine/options.ts'
+
+/** What kine needs of its surroundings. */
+export interface KineDeps {
+  readonly log: Logger
+  /** Ends the server gracefully. */
+  readonly signal: AbortSignal
+  readonly files: KineFiles
+  /** Told once clients can connect; for tests and embedding. */
+  readonly onReady?: () => void
+}
+
+const RING_BYTES = 16 * 1024 * 1024
+const CACHE_BYTES = 2 * 1024 * 1024
+const PROGRESS_INTERVAL_MS = 5_000
+/** Time that answers under way get at the end before their connections are cut. */
+const DRAIN_MS = 1_000
+
+/**
+ * Serves the etcd v3 API over one database until `signal` aborts; then refuses new calls, finishes the commits that
+ * were taken, and closes the database cleanly.
+ *
+ * @throws KineError, DatabaseLockedError when it cannot start or the database threads die
+ */
+export async function runKine(options: KineOptions, deps: KineDeps): Promise<void> {
+  const { log, signal, files } = deps
+  signal.throwIfAborted()
+  const address = parseListenAddress(options.listenAddress ?? DEFAULT_LISTEN_ADDRESS)
+  const endpoint = parseEndpoint(options.endpoint ?? DEFAULT_ENDPOINT)
+  const metricsAddress = parseMetricsAddress(options.metricsBindAddress)
+  const tls = await readTls(options)
+  const metrics = new Metrics()
+  const failed = Promise.withResolvers<never>()
+  // Whoever waits sees the failure; before and after that it must not count as unhandled.
+  failed.promise.catch(() => undefined)
+  await using cleanup = new AsyncDisposableStack()
+
+  const dialect = new SqliteDialect({ file: endpoint.file, files: files.sqlite }, { onFailure: failed.reject })
+  const store = await Store.open(
+    {
+      ringBytes: options.watchCacheBytes ?? RING_BYTES,
+      cacheBytes: CACHE_BYTES,
+      progressIntervalMs: options.watchProgressNotifyIntervalMs ?? PROGRESS_INTERVAL_MS,
+    },
+    { dialect, log, onCommit: (durationMs) => metrics.observeCommit(durationMs) },
+  )
+  cleanup.defer(() => closeStore(store, log))
+
+  const clientUrls = [listenUrl(address, tls === undefined ? 'http' : 'https')]
+  const grpc = new GrpcServer(tls, {
+    methods: etcdMethods({ store, hub: store.hub, clientUrls }),
+    onHandled: (path, code) => metrics.countHandled(path, code),
+  })
+  if (metricsAddress !== undefined) {
+    const gauges = () => readGauges(store, grpc)
+    cleanup.use(await serveMetrics(metricsAddress, metrics, gauges))
+  }
+  await listen(grpc.server, address)
+  cleanup.defer(() => stopServer(grpc))
+  log.info('kine is ready', {
+    listen: clientUrls[0],
+    database: endpoint.file,
+    revision: store.revision,
+    keys: store.keys,
+  })
+  deps.onReady?.()
+  try {
+    await Promise.race([aborted(signal), failed.promise])
+  } catch (error) {
+    throw new KineError(`database ${endpoint.file}: ${errorMessage(error)}; kine must be started again`, {
+      cause: error,
+    })
+  }
+}
+
+async function stopServer(grpc: GrpcServer): Promise<void> {
+  const closed = once(grpc.server, 'close')
+  grpc.stop()
+  const cut = setTimeout(() => grpc.destroy(), DRAIN_MS)
+  try {
+    await closed
+  } finally {
+    clearTimeout(cut)
+  }
+}
+
+async function closeStore(store: Store, log: Logger): Promise<void> {
+  try {
+    await store.close()
+  } catch (error) {
+    // A dead database thread cannot be closed; what it acknowledged is on disk.
+    log.warn('cannot close the database cleanly', { err: error })
+  }
+}
+
+async function readGauges(store: Store, grpc: GrpcServer): ReturnType<Parameters<typeof serveMetrics>[2]> {
+  const { sizeBytes, sizeInUseBytes, revision, compactRevision } = await store.status()
+  const { keys, ringBytes, hub } = store
+  return {
+    sizeBytes,
+    sizeInUseBytes,
+    revision,
+    compactRevision,
+    keys,
+    ringBytes,
+    watchers: hub.watchers,
+    sessions: grpc.sessions,
+  }
+}
+
+function parseMetricsAddress(text: string | undefined): ReturnType<typeof parseListenAddress> | undefined {
+  return text === undefined || text === '' || text === '0' ? undefined : parseListenAddress(text)
+}
+
+async function readTls(options: KineOptions): Promise<TlsOptions | undefined> {
+  const { serverCertFile, serverKeyFile, serverTrustedCaFile } = options
+  if (serverCertFile === undefined && serverKeyFile === undefined && serverTrustedCaFile === undefined) return undefined
+  if (serverCertFile === undefined || serverKeyFile === undefined) {
+    throw new KineError('TLS needs both --server-cert-file and --server-key-file')
+  }
+  return {
+    certPem: await readPem(serverCertFile),
+    keyPem: await readPem(serverKeyFile),
+    caPem: serverTrustedCaFile === undefined ? undefined : await readPem(serverTrustedCaFile),
+  }
+}
+
+async function readPem(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new KineError(`cannot read ${path}: ${errorMessage(error)}`, { cause: error })
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort')
+}

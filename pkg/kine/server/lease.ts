@@ -1,0 +1,75 @@
+import type { Backend } from '#pkg/kine/backend.ts'
+import type { Call } from '#pkg/kine/server/call.ts'
+import type { StreamHandler } from '#pkg/kine/server/grpc-server.ts'
+import { encodeHeader } from '#pkg/kine/server/header.ts'
+import { WireReader } from '#pkg/kine/wire/reader.ts'
+import { WireWriter } from '#pkg/kine/wire/writer.ts'
+
+/** Lease.LeaseGrant */
+export async function leaseGrant(store: Backend, request: Buffer): Promise<Buffer> {
+  const { first: ttl, second: id } = decodeTwo(request)
+  const { id: granted, ttlSeconds } = await store.leaseGrant(id, ttl)
+  return new WireWriter().message(1, encodeHeader(store, store.revision)).int(2, granted).int(3, ttlSeconds).finish()
+}
+
+/** Lease.LeaseRevoke */
+export async function leaseRevoke(store: Backend, request: Buffer): Promise<Buffer> {
+  const revision = await store.leaseRevoke(decodeTwo(request).first)
+  return new WireWriter().message(1, encodeHeader(store, revision)).finish()
+}
+
+/** Lease.LeaseKeepAlive: one answer for each message, in order; TTL 0 if there is no such lease. */
+export function leaseKeepAlive(store: Backend, call: Call): StreamHandler {
+  let answered: Promise<void> = Promise.resolve()
+  const renew = async (message: Buffer): Promise<void> => {
+    const { first: id } = decodeTwo(message)
+    const lease = await store.leaseKeepAlive(id)
+    const header = encodeHeader(store, store.revision)
+    call.send(
+      new WireWriter()
+        .message(1, header)
+        .int(2, id)
+        .int(3, lease?.ttlSeconds ?? 0)
+        .finish(),
+    )
+  }
+  return {
+    onMessage: (message) => {
+      answered = answered.then(() => renew(message)).catch((error: unknown) => call.finish(error))
+    },
+    onEnd: () => {
+      answered = answered.then(() => call.finish())
+    },
+    onClose: () => undefined,
+  }
+}
+
+/** Lease.LeaseTimeToLive; TTL -1 if there is no such lease. */
+export function leaseTimeToLive(store: Backend, request: Buffer): Promise<Buffer> {
+  const { first: id, second: keysWanted } = decodeTwo(request)
+  const state = store.leaseTimeToLive(id)
+  const writer = new WireWriter().message(1, encodeHeader(store, store.revision)).int(2, id)
+  writer.int(3, state?.remainingSeconds ?? -1).int(4, state?.ttlSeconds ?? 0)
+  if (keysWanted !== 0) for (const key of state?.keys ?? []) writer.message(5, key)
+  return Promise.resolve(writer.finish())
+}
+
+/** Lease.LeaseLeases */
+export function leaseLeases(store: Backend): Promise<Buffer> {
+  const writer = new WireWriter().message(1, encodeHeader(store, store.revision))
+  for (const id of store.leases()) writer.message(2, new WireWriter(16).int(1, id).finish())
+  return Promise.resolve(writer.finish())
+}
+
+/** All requests of this service have one or two integers. */
+function decodeTwo(request: Buffer): { readonly first: number; readonly second: number } {
+  const reader = new WireReader(request)
+  let first = 0
+  let second = 0
+  while (reader.next()) {
+    if (reader.field === 1) first = reader.int()
+    else if (reader.field === 2) second = reader.int()
+    else reader.skip()
+  }
+  return { first, second }
+}

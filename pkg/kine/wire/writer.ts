@@ -1,0 +1,89 @@
+/** Bytes that `value` takes as a varint; a negative number takes ten, as in every protobuf int64. */
+export function varintSize(value: number): number {
+  if (value < 0) return 10
+  let size = 1
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1
+  return size
+}
+
+/** Writes `value` at `at` and returns the offset behind it. */
+export function writeVarint(target: Buffer, value: number, at: number): number {
+  if (value < 0) return writeNegative(target, value, at)
+  let rest = value
+  let offset = at
+  while (rest >= 0x80) {
+    target[offset] = (rest % 0x80) | 0x80
+    offset += 1
+    rest = Math.floor(rest / 0x80)
+  }
+  target[offset] = rest
+  return offset + 1
+}
+
+function writeNegative(target: Buffer, value: number, at: number): number {
+  let rest = BigInt.asUintN(64, BigInt(value))
+  for (let i = 0; i < 9; i += 1) {
+    target[at + i] = Number(rest & 0x7fn) | 0x80
+    rest >>= 7n
+  }
+  target[at + 9] = Number(rest)
+  return at + 10
+}
+
+/**
+ * Builds one protobuf message. Fields go in ascending order; zero, false and empty ones are left out, as proto3 does.
+ * For messages of known layout on the hot path see key-value.ts instead.
+ */
+export class WireWriter {
+  #buffer: Buffer
+  #length = 0
+
+  constructor(sizeHint = 64) {
+    this.#buffer = Buffer.allocUnsafe(sizeHint)
+  }
+
+  int(field: number, value: number): this {
+    if (value === 0) return this
+    this.#reserve(20)
+    this.#length = writeVarint(this.#buffer, field * 8, this.#length)
+    this.#length = writeVarint(this.#buffer, value, this.#length)
+    return this
+  }
+
+  bool(field: number, value: boolean): this {
+    return this.int(field, value ? 1 : 0)
+  }
+
+  /** A byte string; left out when empty. */
+  bytes(field: number, value: Buffer): this {
+    return value.length === 0 ? this : this.message(field, value)
+  }
+
+  string(field: number, value: string): this {
+    return this.bytes(field, Buffer.from(value))
+  }
+
+  /** An embedded message, present even when empty; undefined leaves it out. */
+  message(field: number, value: Buffer | undefined): this {
+    if (value === undefined) return this
+    this.#reserve(20 + value.length)
+    this.#length = writeVarint(this.#buffer, field * 8 + 2, this.#length)
+    this.#length = writeVarint(this.#buffer, value.length, this.#length)
+    value.copy(this.#buffer, this.#length)
+    this.#length += value.length
+    return this
+  }
+
+  /** The message so far; the writer must not be used afterwards. */
+  finish(): Buffer {
+    return this.#buffer.subarray(0, this.#length)
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes
+    if (needed <= this.#buffer.length) return
+    const grown = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2))
+    this.#buffer.copy(grown, 0, 0, this.#length)
+    this.#buffer = grown
+  }
+}
