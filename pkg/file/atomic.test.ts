@@ -49,7 +49,9 @@ describe('writeFileAtomic', () => {
     // A namespace of its own: the mount ends with the process, whatever happens.
     const isolate = process.getuid?.() === 0 ? ['--mount'] : ['--map-root-user', '--mount']
     const script = join(import.meta.dirname, 'testing', 'fill-disk.ts')
-    const { stdout } = await promisify(execFile)('unshare', [...isolate, process.execPath, script, dir.path])
+    const mount = 'mount -t tmpfs -o size=64k none "$2" && exec "$0" "$1" "$2"'
+    const command = ['sh', '-c', mount, process.execPath, script, dir.path]
+    const { stdout } = await promisify(execFile)('unshare', [...isolate, ...command])
     assert.deepEqual(JSON.parse(stdout), {
       message: `cannot write ${dir.path}/state.json: disk full; free some space on its file system and try again`,
       content: 'old',

@@ -24,7 +24,8 @@ function renderData(data: unknown, format: 'json' | 'yaml'): string {
     case 'json':
       return `${JSON.stringify(data, undefined, 2)}\n`
     case 'yaml':
-      return stringify(data, { lineWidth: 0 })
+      // Readers of YAML 1.1 (Go's among them) would take an unquoted time for a time.
+      return stringify(data, { lineWidth: 0, compat: 'yaml-1.1' })
     default:
       return assertNever(format)
   }

@@ -7,7 +7,14 @@ import { errorMessage } from '#pkg/errors/error.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
 import { asFileError, FileError } from '#pkg/file/errors.ts'
 import type { Logger } from '#pkg/log/logger.ts'
-import type { ComponentReport, ComponentsInfo, StatusInfo, StatusProvider, StopAnswer } from '#pkg/status/types.ts'
+import type {
+  ComponentReport,
+  ComponentsInfo,
+  ComponentSummary,
+  StatusInfo,
+  StatusProvider,
+  StopAnswer,
+} from '#pkg/status/types.ts'
 
 /** Only root and the user of the process may ask: the answer names every path and argument. */
 const SOCKET_MODE = 0o600
@@ -84,15 +91,19 @@ async function answer(request: IncomingMessage, provider: StatusProvider): Promi
 }
 
 async function statusInfo(provider: StatusProvider): Promise<StatusInfo> {
-  const components = provider.components().map(({ name, state, waitingFor, reason, since, restarts }) => ({
+  return { ...(await provider.status()), Components: summaries(provider.components()) }
+}
+
+/** The reports without their history. */
+export function summaries(reports: readonly ComponentReport[]): readonly ComponentSummary[] {
+  return reports.map(({ name, state, waitingFor, reason, since, restarts }) => ({
     name,
     state,
     waitingFor,
-    since,
     ...(reason !== undefined && { reason }),
+    since,
     ...(restarts !== undefined && { restarts }),
   }))
-  return { ...(await provider.status()), Components: components }
 }
 
 /** The reports in the shape of k0s, with the newest `count` events of each component. */

@@ -8,7 +8,7 @@ import { endGroup } from '#pkg/supervisor/group.ts'
 import { managedEnvironment } from '#pkg/supervisor/orphan.ts'
 import type { Output } from '#pkg/supervisor/output.ts'
 import { writePidFile } from '#pkg/supervisor/pid-file.ts'
-import type { ProcessSpec } from '#pkg/supervisor/process.ts'
+import type { ProcessSpec } from '#pkg/supervisor/spec.ts'
 
 /** After the exit, how long to wait for output that is still in the pipe, milliseconds. */
 const LAST_OUTPUT_MS = 200

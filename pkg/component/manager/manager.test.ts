@@ -61,7 +61,7 @@ describe('ComponentManager', () => {
       fakeComponent('etcd', [], [], {
         ready: () => (reason === undefined ? Promise.resolve() : Promise.reject(new Error(reason))),
       }),
-      fakeComponent('other', [], [], { start: async () => void (await gate.promise) }),
+      fakeComponent('other', [], [], { start: () => gate.promise.then(() => undefined) }),
       fakeComponent('api', ['etcd', 'other'], []),
     ])
     const started = manager.start(signal)

@@ -1,0 +1,19 @@
+/** What to run. */
+export interface ProcessSpec {
+  /** Component name: log field `component`, name of the PID file. */
+  readonly name: string
+  /** Absolute path of the program. */
+  readonly path: string
+  readonly args: readonly string[]
+  /** Whole environment of the child, besides PATH (default: the usual system directories) and our markers. */
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** User the child runs as; default: the supervisor's. Supplementary groups are dropped. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined
+  /** `<run-dir>/<name>.pid` */
+  readonly pidFile: string
+  /** SIGTERM to the group, then SIGKILL after this many milliseconds. */
+  readonly stopGraceMs: number
+  /** Written to the child and closed, at every start: configuration with secrets. */
+  readonly stdin?: string
+}
