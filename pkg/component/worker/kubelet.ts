@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { stringify } from 'yaml'
 import type { Component } from '#pkg/component/component.ts'
 import { modes } from '#pkg/constant/files.ts'
@@ -55,6 +55,7 @@ async function prepare(context: WorkerContext, signal: AbortSignal): Promise<Pro
     deps.binaries.stage('kubelet', { signal }),
     nodeIp(context),
     ensureDir(vars.kubeletRootDir, { mode: 0o755 }),
+    ensureDir(dirname(layout.kubeletConfigFile), { mode: modes.runDir }),
     writeKubeletKubeconfig(context),
   ])
   const config = kubeletConfiguration(context.config.get().kubeletConfiguration, {
