@@ -1,6 +1,5 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import type { Logger } from '#pkg/log/logger.ts'
 import { readConnectRequest } from '#konnectivity/server/connect-request.ts'
 import type { DialOutcome, TunnelDialer } from '#konnectivity/server/dialer.ts'
@@ -76,7 +75,7 @@ export class ConnectFrontend {
       return
     }
     socket.write('HTTP/1.1 200 Connection Established\r\n\r\n')
-    this.#deps.connections.add(socket as Duplex, outcome.connection, { holdBackMs: early ? 0 : HOLD_BACK_MS })
+    this.#deps.connections.add(socket, outcome.connection, { holdBackMs: early ? 0 : HOLD_BACK_MS })
   }
 }
 

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { createServer as createHttp2Server, createSecureServer } from 'node:http2'
-import type { Http2Server } from 'node:http2'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -166,7 +165,7 @@ export class KonnectivityServer {
     }
     const http2 = { settings: http2Settings, maxSessionMemory: MAX_SESSION_MEMORY_MB }
     const server = tls === undefined ? createHttp2Server(http2) : createSecureServer({ ...tls, ...http2 })
-    this.#grpcFrontend.attach(server as Http2Server)
+    this.#grpcFrontend.attach(server)
     return server
   }
 
