@@ -1,6 +1,9 @@
 import { configCreate, configValidate } from '#cmd/config.ts'
+import { controller } from '#cmd/controller.ts'
 import { ctr } from '#cmd/ctr.ts'
 import type { CommandDefinition } from '#cmd/define.ts'
+import { installController, installWorker } from '#cmd/install.ts'
+import { kine } from '#cmd/kine.ts'
 import { konnectivityAgent } from '#cmd/konnectivity-agent.ts'
 import { konnectivityServer } from '#cmd/konnectivity-server.ts'
 import { kubeconfigAdmin, kubeconfigCreate } from '#cmd/kubeconfig.ts'
@@ -15,6 +18,7 @@ import { worker } from '#cmd/worker.ts'
 
 /** Every command; a bundle has no folder to discover them in. */
 export const commands: readonly CommandDefinition[] = [
+  controller,
   worker,
   tokenCreate,
   tokenList,
@@ -31,6 +35,9 @@ export const commands: readonly CommandDefinition[] = [
   configValidate,
   sysinfo,
   version,
+  installController,
+  installWorker,
+  kine,
   konnectivityServer,
   konnectivityAgent,
 ]

@@ -10,6 +10,9 @@ export const joinTokenArg = {
   description: 'token made by "k0s token create"; else --token-file or K0S_TOKEN has it',
 } as const
 
+/** Everything that `worker` and `install worker` take. */
+export const workerCommandFlags = { ...pathFlags, ...outputFlags({ verbose: true }), ...workerFlags }
+
 export const worker = defineCommand({
   id: 'worker',
   summary: 'Run a worker: a host that runs pods',
@@ -26,7 +29,7 @@ export const worker = defineCommand({
     },
   ],
   args: [joinTokenArg],
-  flags: { ...pathFlags, ...outputFlags({ verbose: true }), ...workerFlags },
+  flags: workerCommandFlags,
   withoutOclif: true,
   run: async ({ flags, args, io }) => {
     requireRoot(io, 'worker')

@@ -43,6 +43,10 @@ export const errorRegistry = {
     summary: 'The configuration file is not valid.',
     remedy: 'Correct the keys that the message names; `k0s config validate --config FILE` checks without starting.',
   },
+  ERR_DISK_SPACE: {
+    summary: 'The file system of the data directory is full or nearly full.',
+    remedy: 'Free some space, or use another --data-dir.',
+  },
   ERR_FILE: {
     summary: 'A file or directory could not be read or written.',
     remedy: 'Correct what the message names: free space, permissions or the path.',
@@ -83,9 +87,17 @@ export const errorRegistry = {
     summary: 'Another process of k0s already runs on these directories.',
     remedy: 'Stop it with `k0s stop`, or give this one directories of its own with --data-dir.',
   },
+  ERR_MANIFEST: {
+    summary: 'A manifest file is not valid.',
+    remedy: 'Correct the file at the place in the message; nothing is pruned from its stack meanwhile.',
+  },
   ERR_NLLB_LISTEN: {
     summary: 'The node-local load balancer cannot open its loopback port.',
     remedy: 'Stop the program that holds the port, or choose another one.',
+  },
+  ERR_NOT_AVAILABLE: {
+    summary: 'The feature is not part of this version.',
+    remedy: 'Do what the message says instead.',
   },
   ERR_NOT_CONTROLLER: {
     summary: 'The command needs a controller, and this host does not run one that can serve it.',

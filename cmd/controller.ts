@@ -1,0 +1,67 @@
+import { defineCommand } from '#cmd/define.ts'
+import { controllerFlags } from '#cmd/flags/controller.ts'
+import { configFlags, logLevelOf, outputFlags, pathFlags, varsOf } from '#cmd/flags/shared.ts'
+import { defaultLogging, workerFlags, workerOptions } from '#cmd/flags/worker.ts'
+import { requireRoot } from '#cmd/require-root.ts'
+import { untilSignal } from '#cmd/until-signal.ts'
+import { joinTokenArg } from '#cmd/worker.ts'
+
+/** Everything that `controller` and `install controller` take. */
+export const controllerCommandFlags = {
+  ...pathFlags,
+  ...outputFlags({ verbose: true }),
+  ...configFlags,
+  ...controllerFlags,
+  ...workerFlags,
+}
+
+export const controller = defineCommand({
+  id: 'controller',
+  aliases: ['server'],
+  summary: 'Run a controller: the control plane, and no pods unless asked to',
+  description:
+    'Runs in the foreground until SIGTERM. Workers join with a token of "k0s token create" and dial out to this host; nothing here dials them.',
+  examples: [
+    { description: 'A control plane that is isolated from its workers', command: 'controller' },
+    { description: 'A control plane whose host is a worker too', command: 'controller --enable-worker --no-taints' },
+    { description: 'Everything on one host, on SQLite', command: 'controller --single' },
+    { description: 'What would run, and what waits for what', command: 'controller --dry-run --enable-worker' },
+  ],
+  args: [joinTokenArg],
+  flags: controllerCommandFlags,
+  withoutOclif: true,
+  run: async ({ flags, args, io }) => {
+    if (!flags['dry-run']) requireRoot(io, 'controller')
+    const [{ runController }, { createLogger }, { productVersion }, { readToken }] = await Promise.all([
+      import('#pkg/role/controller.ts'),
+      import('#pkg/log/winston.ts'),
+      import('#pkg/assets/product.ts'),
+      import('#pkg/token/token-source.ts'),
+    ])
+    const joinToken = await readToken({
+      argument: args[0],
+      file: flags['token-file'],
+      environment: io.env['K0S_TOKEN'],
+    })
+    const options = {
+      ...workerOptions(flags),
+      vars: varsOf(flags),
+      configFile: flags.config,
+      joinToken,
+      enableWorker: flags['enable-worker'],
+      single: flags.single,
+      noTaints: flags['no-taints'],
+      disableComponents: flags['disable-components'],
+      initOnly: flags['init-only'],
+      dryRun: flags['dry-run'],
+      featureGates: flags['feature-gates'],
+      kubeControllerManagerExtraArgs: flags['kube-controller-manager-extra-args'],
+      apiServerStopTimeoutMs: flags['api-server-stop-timeout'],
+      logLevels: { ...defaultLogging, ...flags.logging },
+      version: productVersion(),
+      args: process.argv.slice(2),
+    }
+    const log = createLogger({ level: logLevelOf(flags) })
+    await untilSignal((signal) => runController(options, { log, signal, print: (text: string) => io.stdout(text) }))
+  },
+})
