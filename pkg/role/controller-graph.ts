@@ -1,0 +1,168 @@
+import type { Binaries } from '#pkg/assets/binaries.ts'
+import { readManifest } from '#pkg/assets/manifests.ts'
+import { goDurationMs } from '#pkg/apis/duration.ts'
+import type { Component } from '#pkg/component/component.ts'
+import { CoreDns } from '#pkg/component/cluster/coredns.ts'
+import { CsrApprover } from '#pkg/component/cluster/csr-approver.ts'
+import { MetricsServer } from '#pkg/component/cluster/metrics-server.ts'
+import { NetworkProvider } from '#pkg/component/cluster/network-provider.ts'
+import { SystemRbac } from '#pkg/component/cluster/system-rbac.ts'
+import { clusterDns, profileNames, renderWorkerConfig } from '#pkg/component/cluster/worker-config-render.ts'
+import { WorkerConfigPublisher } from '#pkg/component/cluster/worker-config.ts'
+import { kubeApiServer } from '#pkg/component/controller/apiserver.ts'
+import { Certificates } from '#pkg/component/controller/certificates.ts'
+import { storageComponent, type ControllerOptions } from '#pkg/component/controller/context.ts'
+import { kubeControllerManager } from '#pkg/component/controller/controller-manager.ts'
+import { etcd } from '#pkg/component/controller/etcd.ts'
+import { kine } from '#pkg/component/controller/kine.ts'
+import { konnectivityServer } from '#pkg/component/controller/konnectivity-server.ts'
+import { kubeletClientUser, pkiPlan } from '#pkg/component/controller/pki.ts'
+import { kubeScheduler } from '#pkg/component/controller/scheduler.ts'
+import type { NodeConfig } from '#pkg/config/load.ts'
+import { lookupUser } from '#pkg/file/user.ts'
+import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+import { joinHostPort } from '#pkg/net/ip.ts'
+import { imageReference } from '#pkg/role/controller-images.ts'
+import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
+import { localWorker } from '#pkg/role/controller-worker.ts'
+import { splitWords } from '#pkg/role/worker-flags.ts'
+import { supervise } from '#pkg/supervisor/process.ts'
+
+/** What the graph is made with. */
+export interface GraphDeps {
+  readonly log: Logger
+  readonly binaries: Binaries
+  readonly client: ClientSource
+  /** References of the shipped images, by name. */
+  readonly images: Readonly<Record<string, string>>
+}
+
+/** Options of the control plane's components, from flags and configuration. */
+export async function controllerOptions(
+  options: ControllerRoleOptions,
+  config: NodeConfig,
+): Promise<ControllerOptions> {
+  const { etcdUser, kineUser, konnectivityUser, kubeAPIserverUser, kubeSchedulerUser } = config.spec.installConfig.users
+  const [etcdIds, kineIds, konnectivity, apiServer, scheduler] = await Promise.all(
+    [etcdUser, kineUser, konnectivityUser, kubeAPIserverUser, kubeSchedulerUser].map((name) => lookupUser(name)),
+  )
+  return {
+    vars: config.vars,
+    spec: config.spec,
+    nodeName: config.nodeName,
+    users: { etcd: etcdIds, kine: kineIds, konnectivity, apiServer, scheduler },
+    single: options.single,
+    logLevels: options.logLevels,
+    featureGates: options.featureGates,
+    controllerManagerExtraArgs: splitWords(options.controllerManagerExtraArgs),
+    apiServerStopTimeoutMs: options.apiServerStopTimeoutMs,
+    tunnel: !options.disableComponents.includes('konnectivity-server'),
+  }
+}
+
+/**
+ * The graph of a controller as data: this list, and the `after` of each component, is all there is to know about order.
+ *
+ *   certificates ─► etcd ─┬─► kube-apiserver ─► kube-controller-manager, kube-scheduler, csr-approver, system-rbac,
+ *         │        kine ──┘                     worker-config-publisher, coredns, metrics-server, …
+ *         └──────► konnectivity-server
+ */
+export async function controllerComponents(
+  options: ControllerRoleOptions,
+  config: NodeConfig,
+  deps: GraphDeps,
+): Promise<readonly Component[]> {
+  const own = await controllerOptions(options, config)
+  const certificates = new Certificates(own)
+  const processDeps = { binaries: deps.binaries, supervise, pki: certificates }
+  const components: readonly Component[] = [
+    certificates,
+    ...storage(own, processDeps),
+    kubeApiServer(own, processDeps),
+    konnectivityServer(own, processDeps),
+    kubeControllerManager(own, processDeps),
+    kubeScheduler(own, processDeps),
+    ...clusterComponents(own, deps),
+    ...(runsWorker(options) ? await workerOf(options, config, { ...deps, certificates }) : []),
+  ]
+  const disabled = new Set(options.disableComponents)
+  return components.filter(({ name }) => !disabled.has(name))
+}
+
+function storage(own: ControllerOptions, deps: Parameters<typeof etcd>[1]): readonly Component[] {
+  switch (storageComponent(own.spec)) {
+    case 'etcd':
+      return [etcd(own, deps)]
+    case 'kine':
+      return [kine(own, deps)]
+    case undefined:
+      return []
+  }
+}
+
+/** What keeps objects in the cluster as the configuration says. */
+function clusterComponents(own: ControllerOptions, { client, images }: GraphDeps): readonly Component[] {
+  const { spec, vars } = own
+  const { network } = spec
+  const { manifestsDir } = vars
+  const imagePullPolicy = spec.images.default_pull_policy
+  const ca = pkiPlan(own).authorities.ca.files
+  const profiles = profileNames(spec)
+  const dual = network.dualStack.enabled && network.dualStack.IPv6podCIDR !== undefined
+  return [
+    new SystemRbac({ profiles, kubeletClientUser }, { client }),
+    new CsrApprover({ client }),
+    new WorkerConfigPublisher({ spec, ...workerConfigFacts(own, images) }, { client }),
+    new CoreDns(
+      {
+        manifestsDir,
+        image: imageReference(spec, 'coredns', images),
+        imagePullPolicy,
+        clusterDNS: clusterDns(spec),
+        clusterDomain: network.clusterDomain,
+        dualStackEnabled: network.dualStack.enabled,
+      },
+      { client },
+    ),
+    new MetricsServer(
+      {
+        manifestsDir,
+        image: imageReference(spec, 'metricsserver', images),
+        imagePullPolicy,
+        caCertFile: ca.certPath,
+        caKeyFile: ca.keyPath,
+        certificateValidForMs: goDurationMs(spec.api.ca.certificatesExpireAfter) ?? 0,
+      },
+      { client },
+    ),
+    ...(network.provider === 'flannel'
+      ? [
+          new NetworkProvider(
+            { manifestsDir, podCIDRs: [network.podCIDR, ...(dual ? [network.dualStack.IPv6podCIDR ?? ''] : [])] },
+            { readManifest },
+          ),
+        ]
+      : []),
+  ]
+}
+
+function workerConfigFacts(
+  { spec }: Pick<ControllerOptions, 'spec'>,
+  images: GraphDeps['images'],
+): { readonly apiServerAddresses: readonly string[]; readonly pauseImage: string } {
+  return {
+    apiServerAddresses: [joinHostPort(spec.api.address, spec.api.port)],
+    pauseImage: imageReference(spec, 'pause', images),
+  }
+}
+
+async function workerOf(
+  options: ControllerRoleOptions,
+  config: NodeConfig,
+  { log, images, certificates }: GraphDeps & { readonly certificates: Certificates },
+): Promise<readonly Component[]> {
+  const workerConfig = (): ReturnType<typeof renderWorkerConfig> =>
+    renderWorkerConfig(config.spec, workerConfigFacts(config, images), options.profile)
+  return localWorker(options, config, { log, pki: certificates, workerConfig })
+}

@@ -1,0 +1,47 @@
+import type { ComponentManager } from '#pkg/component/manager/manager.ts'
+import type { NodeConfig } from '#pkg/config/load.ts'
+import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
+import type { StatusInfo } from '#pkg/status/types.ts'
+
+/** What the status socket says of a controller, besides its components. */
+export function controllerStatus(
+  options: ControllerRoleOptions,
+  config: NodeConfig,
+  manager: ComponentManager,
+): Omit<StatusInfo, 'Components'> {
+  const workloads = runsWorker(options)
+  const probed = workloads ? 'kubelet' : 'kube-apiserver'
+  const api = manager.status().find(({ name }) => name === probed)
+  return {
+    Version: options.version,
+    Pid: process.pid,
+    PPid: process.ppid,
+    Role: workloads ? 'controller+worker' : 'controller',
+    SysInit: '',
+    StubFile: '',
+    Output: '',
+    Workloads: workloads,
+    SingleNode: options.single,
+    Args: options.args,
+    WorkerToAPIConnectionStatus: { Message: api?.reason ?? '', Success: api?.state === 'ready' },
+    ClusterConfig: publicConfig(config),
+    K0sVars: { ...config.vars },
+  }
+}
+
+const secretKeys = new Set(['password', 'authPass'])
+
+/** The configuration as a ClusterConfig without passwords: those of repositories, VRRP and database URLs. Pure. */
+export function publicConfig({ spec }: Pick<NodeConfig, 'spec'>): unknown {
+  const text = JSON.stringify(spec, (key, value: unknown) => {
+    if (secretKeys.has(key)) return '***'
+    if (key === 'dataSource' && typeof value === 'string') return value.replace(/(:\/\/[^:/@]*:)[^@]*@/, '$1***@')
+    return value
+  })
+  return {
+    apiVersion: 'k0s.k0sproject.io/v1beta1',
+    kind: 'ClusterConfig',
+    metadata: { name: 'k0s' },
+    spec: JSON.parse(text) as unknown,
+  }
+}

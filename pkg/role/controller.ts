@@ -1,0 +1,139 @@
+import { stringify } from 'yaml'
+import { createBinaries } from '#pkg/assets/binaries.ts'
+import { imageReferences } from '#pkg/assets/versions.ts'
+import { ensurePki } from '#pkg/component/controller/certificates.ts'
+import { ComponentManager } from '#pkg/component/manager/manager.ts'
+import { loadNodeConfig, type NodeConfig } from '#pkg/config/load.ts'
+import { problemText } from '#pkg/config/problem.ts'
+import { modes } from '#pkg/constant/files.ts'
+import { UsageError } from '#pkg/errors/usage.ts'
+import { writeFileAtomic } from '#pkg/file/atomic.ts'
+import { assertWritable, ensureDir } from '#pkg/file/directory.ts'
+import { acquireLock } from '#pkg/file/lock.ts'
+import { SharedClient } from '#pkg/kubernetes/shared-client.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+import { assertFreeSpace, assertPortsFree, neededPorts } from '#pkg/role/controller-checks.ts'
+import { controllerComponents, controllerOptions } from '#pkg/role/controller-graph.ts'
+import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
+import { controllerStatus } from '#pkg/role/controller-status.ts'
+import { NotRootError, preFlight } from '#pkg/role/worker.ts'
+import { startStatusServer } from '#pkg/status/server.ts'
+
+/** Collaborators of the role. */
+export interface ControllerRoleDeps {
+  readonly log: Logger
+  /** Its abort (SIGTERM, SIGINT) stops the role in order; `runController` then resolves. */
+  readonly signal: AbortSignal
+  /** Standard output: takes the graph of --dry-run. */
+  readonly print: (text: string) => void
+}
+
+/** Longest time a component may take to its first ready probe, milliseconds. */
+const READY_TIMEOUT_MS = 5 * 60_000
+
+/**
+ * Runs a controller until `signal` aborts or somebody asks the status socket to stop.
+ *
+ * @throws NotRootError, ConfigError, LockHeldError, PortInUseError, DiskSpaceError, FileError, or what a component failed
+ *   with; all is stopped then.
+ */
+export async function runController(options: ControllerRoleOptions, deps: ControllerRoleDeps): Promise<void> {
+  const { log } = deps
+  const { vars } = options
+  checkFlags(options)
+  const config = await loadNodeConfig({ configFile: options.configFile, vars, single: options.single })
+  for (const problem of config.warnings) log.warn('configuration key without effect', { key: problemText(problem) })
+  if (options.dryRun) {
+    await using node = await createNode(options, config, log)
+    deps.print(node.manager.graph())
+    return
+  }
+  if (process.getuid?.() !== 0) throw new NotRootError('k0s controller must run as root; use sudo')
+  await ensureDir(vars.runDir, { mode: modes.runDir })
+  await using held = new AsyncDisposableStack()
+  held.use(await acquireLock(vars.lockFile))
+  await ensureDir(vars.dataDir, { mode: modes.dataDir })
+  await assertWritable(vars.dataDir)
+  await assertFreeSpace(vars.dataDir)
+  if (options.initOnly) await initOnly(options, config, log)
+  else await runNode(options, config, deps)
+}
+
+function checkFlags({ single, joinToken }: ControllerRoleOptions): void {
+  if (joinToken === undefined) return
+  throw new UsageError(
+    single
+      ? '--single cannot be combined with a join token: such a node is a whole cluster'
+      : 'joining a controller to another one is not available yet; start it without a token',
+  )
+}
+
+async function initOnly(options: ControllerRoleOptions, config: NodeConfig, log: Logger): Promise<void> {
+  await ensurePki(await controllerOptions(options, config), log)
+  await writeRuntimeConfig(config)
+  log.info('initialized', { dataDir: config.vars.dataDir })
+}
+
+/** The graph of this node and the connection of its reconcilers. */
+interface ControllerNode extends AsyncDisposable {
+  readonly manager: ComponentManager
+}
+
+async function createNode(options: ControllerRoleOptions, config: NodeConfig, log: Logger): Promise<ControllerNode> {
+  const { vars } = config
+  const client = new SharedClient({ kubeconfig: vars.adminKubeconfig })
+  const binaries = createBinaries({ binDir: vars.binDir })
+  const images = await imageReferences()
+  const components = await controllerComponents(options, config, { log, binaries, client, images })
+  const manager = new ComponentManager({ components, readyTimeoutMs: READY_TIMEOUT_MS }, { log })
+  return { manager, [Symbol.asyncDispose]: () => client.close() }
+}
+
+async function runNode(options: ControllerRoleOptions, config: NodeConfig, deps: ControllerRoleDeps): Promise<void> {
+  const { log, signal } = deps
+  const { vars } = options
+  await using node = await createNode(options, config, log)
+  const { manager } = node
+  const running = new Set(manager.status().map(({ name }) => name))
+  await assertPortsFree(
+    neededPorts(config, (name) => running.has(name)),
+    vars.runDir,
+  )
+  if (runsWorker(options)) await preFlight(options, log)
+  await writeRuntimeConfig(config)
+  const stopping = new AbortController()
+  const stop = (): void => stopping.abort(signal.reason ?? new Error('asked to stop'))
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  const provider = {
+    status: () => controllerStatus(options, config, manager),
+    components: () => manager.status(),
+    stop,
+  }
+  await using held = new AsyncDisposableStack()
+  held.use(await startStatusServer({ socketPath: vars.statusSocket }, provider, { log }))
+  try {
+    await manager.start(stopping.signal)
+    log.info('controller ready', { node: config.nodeName })
+    await aborted(stopping.signal)
+  } catch (err) {
+    if (!stopping.signal.aborted) throw err
+  } finally {
+    signal.removeEventListener('abort', stop)
+    await manager.stop()
+  }
+}
+
+/** What the controller runs with, for people and for other commands; it may hold passwords. */
+async function writeRuntimeConfig({ spec, vars }: NodeConfig): Promise<void> {
+  const config = { apiVersion: 'k0s.k0sproject.io/v1beta1', kind: 'ClusterConfig', metadata: { name: 'k0s' }, spec }
+  await writeFileAtomic(vars.runtimeConfig, stringify(config, { aliasDuplicateObjects: false }), {
+    mode: modes.secretFile,
+  })
+}
+
+/** Resolves when `signal` aborts. */
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}
