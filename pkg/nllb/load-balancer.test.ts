@@ -109,7 +109,7 @@ describe('LoadBalancer', () => {
     const connections = [await open(balancer), await open(balancer)]
     const onA = connections.find(({ name }) => name === 'a')!
     const onB = connections.find(({ name }) => name === 'b')!
-    const closed = once(onA.socket, 'close')
+    const closed = once(onA.socket, 'end')
     balancer.setBackends([b.address])
     await closed
     onB.socket.write('still here')
