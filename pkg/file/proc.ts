@@ -14,6 +14,7 @@ export interface ProcessStat {
   readonly state: string
   readonly parentPid: number
   readonly groupId: number
+  readonly sessionId: number
   /** Clock ticks between boot and the process's start: with the PID it names a process for ever. */
   readonly startTime: number
 }
@@ -25,7 +26,14 @@ export function processStat(pid: number): ProcessStat | undefined {
   // The command is in parentheses and may contain both spaces and parentheses.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   const number = (index: number): number => Number(fields[index])
-  return { pid, state: fields[0] ?? '?', parentPid: number(1), groupId: number(2), startTime: number(19) }
+  return {
+    pid,
+    state: fields[0] ?? '?',
+    parentPid: number(1),
+    groupId: number(2),
+    sessionId: number(3),
+    startTime: number(19),
+  }
 }
 
 /** Whether the process exists and is more than a zombie. */

@@ -12,8 +12,9 @@ import { readPidFile } from '#pkg/supervisor/pid-file.ts'
  * containerd's shims and what they run are in groups of their own.
  *
  * A process is ours when its environment carries both markers, the second naming this component's PID file, when it
- * leads a group (its helpers and containerd's shims inherit the markers but are no leaders, or another program), and
- * when it is the same program. A PID that was reused by anything else therefore never matches, whatever the file says.
+ * leads a session, and when it is the same program. What the child itself starts inherits the markers but leads no
+ * session: containerd's shims make a group (setpgid), not a session. A PID that was reused by anything else therefore
+ * never matches, whatever the file says.
  */
 
 /** k0s's marker; part of the contract with its tools. */
@@ -55,13 +56,10 @@ export async function endOrphans(
   rmSync(pidFile, { force: true })
 }
 
-/**
- * Every supervised process whose PID file is in the directory: for `k0s reset` and for tests.
- * Shims are left out: they inherit the markers of containerd but are not supervised.
- */
+/** Every supervised process whose PID file is in the directory: for `k0s reset` and for tests. */
 export function managedProcesses(runDir: string): readonly ManagedProcess[] {
   const directory = resolve(runDir)
-  return scan().filter(({ pid, pidFile }) => dirname(pidFile) === directory && !isShim(pid))
+  return scan().filter(({ pidFile }) => dirname(pidFile) === directory)
 }
 
 /** Ends the process groups, SIGTERM first. @throws ProcessStopError */
@@ -86,15 +84,11 @@ function managedProcess(pid: number | undefined): ManagedProcess | undefined {
     .find((entry) => entry.startsWith(`${pidFileVariable}=`))
     ?.slice(pidFileVariable.length + 1)
   const stat = processStat(pid)
-  if (pidFile === undefined || stat === undefined || isDead(stat) || stat.groupId !== pid) return undefined
+  if (pidFile === undefined || stat === undefined || isDead(stat) || stat.sessionId !== pid) return undefined
   return { pid, pidFile, name: basename(pidFile, '.pid') }
 }
 
 /** By base name: an upgrade may have moved the file. */
 function runs(pid: number, path: string): boolean {
   return basename(processArgs(pid)?.[0] ?? '') === basename(path)
-}
-
-function isShim(pid: number): boolean {
-  return basename(processArgs(pid)?.[0] ?? '').startsWith('containerd-shim')
 }
