@@ -55,7 +55,7 @@ export async function controllerOptions(
     single: options.single,
     logLevels: options.logLevels,
     featureGates: options.featureGates,
-    controllerManagerExtraArgs: splitWords(options.controllerManagerExtraArgs),
+    controllerManagerExtraArgs: splitWords(options.kubeControllerManagerExtraArgs),
     apiServerStopTimeoutMs: options.apiServerStopTimeoutMs,
     tunnel: !options.disableComponents.includes('konnectivity-server'),
   }

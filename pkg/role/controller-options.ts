@@ -17,7 +17,7 @@ export interface ControllerRoleOptions {
   /** `--feature-gates`. */
   readonly featureGates: Readonly<Record<string, boolean>>
   /** `--kube-controller-manager-extra-args`: one text of flags. */
-  readonly controllerManagerExtraArgs: string
+  readonly kubeControllerManagerExtraArgs: string
   /** Milliseconds. */
   readonly apiServerStopTimeoutMs: number
   /** `--logging`. */
