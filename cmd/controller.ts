@@ -55,7 +55,7 @@ export const controller = defineCommand({
       initOnly: flags['init-only'],
       dryRun: flags['dry-run'],
       featureGates: flags['feature-gates'],
-      controllerManagerExtraArgs: flags['kube-controller-manager-extra-args'],
+      kubeControllerManagerExtraArgs: flags['kube-controller-manager-extra-args'],
       apiServerStopTimeoutMs: flags['api-server-stop-timeout'],
       logLevels: { ...defaultLogging, ...flags.logging },
       version: productVersion(),
