@@ -1,6 +1,7 @@
 import type { Binaries } from '#pkg/assets/binaries.ts'
 import { readManifest } from '#pkg/assets/manifests.ts'
 import { goDurationMs } from '#pkg/apis/duration.ts'
+import { ApplierManager } from '#pkg/applier/applier-manager.ts'
 import type { Component } from '#pkg/component/component.ts'
 import { CoreDns } from '#pkg/component/cluster/coredns.ts'
 import { CsrApprover } from '#pkg/component/cluster/csr-approver.ts'
@@ -111,6 +112,7 @@ function clusterComponents(own: ControllerOptions, { client, images }: GraphDeps
   const profiles = profileNames(spec)
   const dual = network.dualStack.enabled && network.dualStack.IPv6podCIDR !== undefined
   return [
+    new ApplierManager({ manifestsDir, nodeName: own.nodeName }, { client }),
     new SystemRbac({ profiles, kubeletClientUser }, { client }),
     new CsrApprover({ client }),
     new WorkerConfigPublisher({ spec, ...workerConfigFacts(own, images) }, { client }),
