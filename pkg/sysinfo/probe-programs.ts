@@ -26,6 +26,8 @@ export async function probePrograms(options: {
 const programs = {
   mount: { category: 'rejected', message: 'install it: volumes cannot be mounted' },
   umount: { category: 'rejected', message: 'install it: volumes cannot be unmounted' },
-  nft: { category: 'warning', message: 'install nftables: faster Services, and policy' },
+  nft: { category: 'warning', message: 'install nftables: faster Services' },
+  'iptables-save': { category: 'warning', message: 'install iptables: NetworkPolicy cannot be enforced' },
+  ipset: { category: 'warning', message: 'install ipset: NetworkPolicy cannot be enforced' },
   modprobe: { category: 'warning', message: 'kernel modules must be loaded by other means' },
 } as const satisfies Readonly<Record<string, Pick<ProbeRow, 'category' | 'message'>>>

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Component } from '#pkg/component/component.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
 import type { ProcessSpec } from '#pkg/supervisor/process.ts'
+import { HostNetworkError } from '#pkg/component/worker/errors.ts'
 import { identityKubeconfig } from '#pkg/component/worker/layout.ts'
 import { netfilterBackend } from '#pkg/component/worker/netfilter-backend.ts'
 import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
@@ -29,6 +30,12 @@ export function felix(context: WorkerContext): Component {
 
 async function prepare(context: WorkerContext, signal: AbortSignal): Promise<ProcessSpec> {
   const { options, layout, deps } = context
+  const missing = deps.host.missingPolicyPrograms
+  if (missing.length > 0) {
+    throw new HostNetworkError(
+      `NetworkPolicy cannot be enforced: ${missing.join(' and ')} not found on this host; install the packages iptables and ipset`,
+    )
+  }
   return {
     name: 'calico-felix',
     path: await deps.binaries.stage('calico-felix', { signal }),
@@ -60,7 +67,8 @@ export function felixSettings(options: {
     KUBECONFIG: options.kubeconfig,
     FELIX_DATASTORETYPE: 'kubernetes',
     FELIX_FELIXHOSTNAME: options.nodeName,
-    FELIX_NFTABLESMODE: options.netfilter === 'nftables' ? 'Enabled' : 'Disabled',
+    // This Felix writes its rules with iptables; its nft variant keeps them in nf_tables, where kube-proxy's are.
+    FELIX_IPTABLESBACKEND: options.netfilter === 'nftables' ? 'nft' : 'auto',
     FELIX_IPV6SUPPORT: String(options.dualStack),
     // flannel makes the routes and the overlay; Felix's own are off.
     FELIX_VXLANENABLED: 'false',

@@ -48,6 +48,8 @@ export interface HostFacts {
   readonly hasSysResource: boolean
   /** What kube-proxy, flannel and Felix all use. Undefined: neither nft nor iptables is installed. */
   readonly netfilter: (wanted: 'nftables' | 'iptables') => 'nftables' | 'iptables' | undefined
+  /** Programs that Felix calls and that are not installed. */
+  readonly missingPolicyPrograms: readonly string[]
   /** resolv.conf with real servers, not systemd-resolved's stub that loops in CoreDNS. */
   readonly resolvConf: string
 }
