@@ -63,6 +63,9 @@ export function goArguments(program: GoProgram): readonly string[] {
   ]
 }
 
+/** What `go build -v` prints for each package that it compiles. */
+const PACKAGE_NAME = /^[\w.~/-]+$/
+
 async function compile(folder: string, program: GoProgram, path: string, context: StepContext): Promise<void> {
   let compiled = 0
   await runCommand(
@@ -70,6 +73,7 @@ async function compile(folder: string, program: GoProgram, path: string, context
       argv: ['go', 'build', '-v', '-o', path, ...goArguments(program)],
       cwd: folder,
       env: { GOOS: 'linux', GOWORK: 'off', GOFLAGS: '', CGO_ENABLED: program.cgo ? '1' : '0' },
+      noise: PACKAGE_NAME,
       onErrorLine: (line) => {
         context.log(`${line}\n`)
         if (!line.startsWith('go: ')) compiled += 1

@@ -18,6 +18,7 @@ const calicoResources = [
   'globalnetworkpolicies',
   'globalnetworksets',
   'hostendpoints',
+  'ipamblocks',
   'ippools',
   'networkpolicies',
   'networksets',

@@ -55,7 +55,7 @@ export const goPrograms: readonly GoProgram[] = [
       'flanneld',
     ],
     variables: { ...kubernetesVersion, 'github.com/flannel-io/flannel/pkg/version.Version': versions.flannel },
-    coldSeconds: 470,
+    coldSeconds: 600,
   },
   {
     name: 'etcd',
@@ -63,7 +63,7 @@ export const goPrograms: readonly GoProgram[] = [
     package: 'go.etcd.io/etcd/server/v3',
     use: 'product',
     variables: { 'go.etcd.io/etcd/api/v3/version.GitSHA': versions.etcd },
-    coldSeconds: 60,
+    coldSeconds: 90,
   },
   {
     name: 'containerd',
@@ -72,7 +72,7 @@ export const goPrograms: readonly GoProgram[] = [
     use: 'product',
     answersTo: ['containerd', 'ctr'],
     variables: { 'github.com/containerd/containerd/v2/version.Version': versions.containerd },
-    coldSeconds: 80,
+    coldSeconds: 120,
   },
   {
     name: 'containerd-shim-runc-v2',

@@ -9,6 +9,8 @@ export interface Command {
   readonly cwd?: string
   /** Set besides the environment of this process. */
   readonly env?: Readonly<Record<string, string>>
+  /** Lines of its standard error that say nothing about a failure. */
+  readonly noise?: RegExp
   /** Called with every line of its standard error. */
   readonly onErrorLine?: (line: string) => void
 }
@@ -46,7 +48,7 @@ export async function runCommand(command: Command, signal: AbortSignal): Promise
   signal.addEventListener('abort', terminate, { once: true })
   try {
     createInterface({ input: child.stderr }).on('line', (line) => {
-      lastLines.push(line)
+      if (command.noise?.test(line) !== true) lastLines.push(line)
       if (lastLines.length > ERROR_LINES) lastLines.shift()
       command.onErrorLine?.(line)
     })
