@@ -1,4 +1,3 @@
-import { stringify } from 'yaml'
 import { defineCommand } from '#cmd/define.ts'
 import * as flag from '#cmd/flags/kinds.ts'
 import { outputFlags, pathFlags } from '#cmd/flags/shared.ts'
@@ -26,7 +25,10 @@ export const sysinfo = defineCommand({
     output: flag.choice('format of the output', ['text', 'json', 'yaml'], { default: 'text', short: 'o' }),
   },
   run: async ({ flags, io }) => {
-    const { collectSysinfo, rejections, renderSysinfo } = await import('#pkg/sysinfo/sysinfo.ts')
+    const [{ collectSysinfo, rejections, renderSysinfo }, { stringify }] = await Promise.all([
+      import('#pkg/sysinfo/sysinfo.ts'),
+      import('yaml'),
+    ])
     const { controller, worker, 'data-dir': dataDir } = flags
     const path = `${cfgVars({ dataDir }).binDir}:${io.env['PATH'] ?? ''}:/usr/sbin:/sbin`
     const rows = await collectSysinfo({ controller, worker, dataDir, path })

@@ -57,7 +57,16 @@ export async function oclifConfig(definitions: readonly CommandDefinition[], dep
     valid: true,
     version: deps.version,
   }
-  return Config.load({ root: '/', plugins: new Map([['k0s', plugin]]), version: deps.version })
+  const config = new QuietConfig({ root: '/', plugins: new Map([['k0s', plugin]]), version: deps.version })
+  await config.load()
+  return config
+}
+
+/** Reads no file of the user's home: whoever runs k0s gets the same help. */
+class QuietConfig extends Config {
+  override loadTheme(): ReturnType<Config['loadTheme']> {
+    return Promise.resolve(undefined)
+  }
 }
 
 /** The oclif class of a command: its metadata for the help, and the flag layer instead of oclif's parser. */
