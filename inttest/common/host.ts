@@ -141,7 +141,7 @@ export class Host {
     const groups = await makeGroups(this.#id)
     const enter = groups.map((group) => `echo $$ >${group}/cgroup.procs`).join(' && ')
     const pid = String(this.initPid)
-    const nsenter = `exec nsenter --target ${pid} --mount --uts --ipc --net --pid --cgroup --root --wd=/ -- "$@"`
+    const nsenter = `exec nsenter --target ${pid} --mount --uts --ipc --net --pid --cgroup --root --wdns=/ -- "$@"`
     return ['sh', '-c', `${enter} && ${nsenter}`, 'sh', ...argv]
   }
 

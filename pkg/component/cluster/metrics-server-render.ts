@@ -117,6 +117,7 @@ const args = [
   '--kubelet-use-node-status-port',
   // The shortest that it allows; it serves after two scrapes.
   '--metric-resolution=10s',
+  '--kubelet-request-timeout=5s', // has to be shorter than the resolution
 ]
 
 function apiService({ caPem }: MetricsServerOptions): KubeObject {
