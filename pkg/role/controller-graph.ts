@@ -17,6 +17,7 @@ import { kubeControllerManager } from '#pkg/component/controller/controller-mana
 import { etcd } from '#pkg/component/controller/etcd.ts'
 import { kine } from '#pkg/component/controller/kine.ts'
 import { konnectivityServer } from '#pkg/component/controller/konnectivity-server.ts'
+import { NodeRole } from '#pkg/component/controller/node-role.ts'
 import { kubeletClientUser, pkiPlan } from '#pkg/component/controller/pki.ts'
 import { kubeScheduler } from '#pkg/component/controller/scheduler.ts'
 import type { NodeConfig } from '#pkg/config/load.ts'
@@ -26,7 +27,7 @@ import type { Logger } from '#pkg/log/logger.ts'
 import { joinHostPort } from '#pkg/net/ip.ts'
 import { imageReference } from '#pkg/role/controller-images.ts'
 import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
-import { localWorker } from '#pkg/role/controller-worker.ts'
+import { localWorker, workerNodeName } from '#pkg/role/controller-worker.ts'
 import { splitWords } from '#pkg/role/worker-flags.ts'
 import { supervise } from '#pkg/supervisor/process.ts'
 
@@ -85,7 +86,12 @@ export async function controllerComponents(
     kubeControllerManager(own, processDeps),
     kubeScheduler(own, processDeps),
     ...clusterComponents(own, deps),
-    ...(runsWorker(options) ? await workerOf(options, config, { ...deps, certificates }) : []),
+    ...(runsWorker(options)
+      ? [
+          new NodeRole({ nodeName: workerNodeName(options, config) }, deps),
+          ...(await workerOf(options, config, { ...deps, certificates })),
+        ]
+      : []),
   ]
   const disabled = new Set(options.disableComponents)
   return components.filter(({ name }) => !disabled.has(name))
