@@ -7,7 +7,9 @@ import { readIfExists, writeFileAtomic } from '#pkg/file/atomic.ts'
 import { FileError } from '#pkg/file/errors.ts'
 import { tempDir } from '#pkg/file/testing/temp-dir.ts'
 
-describe('writeFileAtomic', () => {
+describe('writeFileAtomic', function () {
+  this.timeout(30_000) // a real file system, also on a loaded machine
+
   it('writes content and mode whatever the umask is', async () => {
     await using dir = await tempDir()
     const path = join(dir.path, 'a')

@@ -9,7 +9,9 @@ import { tempDir } from '#pkg/file/testing/temp-dir.ts'
 
 const script = join(import.meta.dirname, 'testing', 'hold-lock.ts')
 
-describe('acquireLock', () => {
+describe('acquireLock', function () {
+  this.timeout(30_000) // real processes, also on a loaded machine
+
   it('lets one holder in at a time', async () => {
     await using dir = await tempDir()
     const path = join(dir.path, 'k0s.lock')

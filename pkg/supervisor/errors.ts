@@ -13,8 +13,8 @@ export class ProcessStartError extends K0sError {
 export class ProcessCrashLoopError extends K0sError {
   override readonly code = 'ERR_PROCESS_CRASH_LOOP'
 
-  constructor(restarts: number, lastExit: string, options: { readonly cause: unknown }) {
-    super(`its process was started ${restarts + 1} times and ended each time; last: ${lastExit}`, options)
+  constructor(failures: number, lastExit: string, options: { readonly cause: unknown }) {
+    super(`its process was started ${failures} times and ended each time; last: ${lastExit}`, options)
   }
 }
 

@@ -56,6 +56,21 @@ export async function endOrphans(
   rmSync(pidFile, { force: true })
 }
 
+/**
+ * Ends, at once, everything that an earlier, killed supervisor left in a run directory: also components that this one
+ * does not run (another role, `--disable-components`), and sooner than one after the other along the graph. The caller
+ * holds the node's lock, so no living supervisor owns them.
+ *
+ * @throws ProcessStopError
+ */
+export async function endAllOrphans(runDir: string, { log }: { readonly log: Logger }): Promise<void> {
+  const orphans = managedProcesses(runDir)
+  for (const { pid, name } of orphans)
+    log.warn('ending a process that an earlier supervisor left', { pid, component: name })
+  await endManaged(orphans, ORPHAN_GRACE_MS)
+  for (const { pidFile } of orphans) rmSync(pidFile, { force: true })
+}
+
 /** Every supervised process whose PID file is in the directory: for `k0s reset` and for tests. */
 export function managedProcesses(runDir: string): readonly ManagedProcess[] {
   const directory = resolve(runDir)

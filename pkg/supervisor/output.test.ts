@@ -13,7 +13,7 @@ async function feed(output: Output, chunks: readonly (string | Buffer)[]): Promi
 }
 
 describe('Output', () => {
-  const limits = { windowMs: 60_000, linesPerWindow: 20, repeatsPerWindow: 3 }
+  const limits = { windowMs: 60_000, linesPerWindow: 20, repeatsPerWindow: 3, examinedPerWindow: 20_000 }
 
   it('logs one event a line, however the bytes arrive', async () => {
     const log = recordingLogger()
@@ -42,6 +42,19 @@ describe('Output', () => {
       message: 'output left out of the log',
       fields: { lines: 10_000 - 3 + 99 - 17, example: 'stream 3 closed' }, // 99: the empty line is none
     })
+  })
+
+  it('counts without looking once it has looked at enough', async () => {
+    const log = recordingLogger()
+    const output = new Output(log, { ...limits, examinedPerWindow: 10 })
+    await feed(
+      output,
+      Array.from({ length: 50 }, (_, i) => `${i % 2 === 0 ? 'even' : 'odd'} ${i}\n`),
+    )
+    await feed(output, ['something else\n'])
+    output.flush()
+    assert.equal(log.lines.length, 7)
+    assert.deepEqual(log.lines.at(-1)!.fields, { lines: 45, example: 'even 6' })
   })
 
   it('cuts lines without end and keeps little of them', async () => {

@@ -10,9 +10,16 @@ export interface OutputLimits {
   readonly linesPerWindow: number
   /** Lines per window that differ only in numbers: a flood is usually one message (k0s#4493). */
   readonly repeatsPerWindow: number
+  /** Lines per window that are looked at to find that out: past it a flood costs next to nothing. */
+  readonly examinedPerWindow: number
 }
 
-const defaultLimits: OutputLimits = { windowMs: 10_000, linesPerWindow: 1_000, repeatsPerWindow: 5 }
+const defaultLimits: OutputLimits = {
+  windowMs: 10_000,
+  linesPerWindow: 1_000,
+  repeatsPerWindow: 5,
+  examinedPerWindow: 20_000,
+}
 /** Bytes of output kept to explain an exit. */
 const TAIL_BYTES = 4_096
 /** A line is cut after this many bytes. */
@@ -29,6 +36,7 @@ export class Output {
   readonly #limits: OutputLimits
   #tail = Buffer.alloc(0)
   #windowStart = -Infinity
+  #examined = 0
   #written = 0
   #left = { lines: 0, example: '' }
   readonly #seen = new Map<string, number>()
@@ -70,6 +78,7 @@ export class Output {
     const { lines, example } = this.#left
     if (lines > 0) this.#log.warn('output left out of the log', { lines, example })
     this.#left = { lines: 0, example: '' }
+    this.#examined = 0
     this.#written = 0
     this.#seen.clear()
   }
@@ -81,7 +90,8 @@ export class Output {
       this.flush()
       this.#windowStart = now
     }
-    if (this.#written >= this.#limits.linesPerWindow) {
+    this.#examined += 1
+    if (this.#written >= this.#limits.linesPerWindow || this.#examined > this.#limits.examinedPerWindow) {
       this.#leaveOut('')
       return
     }

@@ -24,6 +24,11 @@ export interface SupervisedProcess {
   readonly pid: number | undefined
   /** How often it was started again after it had ended by itself. */
   readonly restarts: number
+  /**
+   * How many runs in a row ended by themselves within a minute; 0 once a run lasts longer. Absent: not counted, taken
+   * for `restarts`.
+   */
+  readonly failures?: number
   /** How it last ended by itself, with the line of its output that says most; undefined when it never did. */
   readonly lastExit: string | undefined
 }
@@ -56,6 +61,8 @@ class Supervised implements SupervisedProcess {
   #child: Child | undefined
   #last: Promise<void> = Promise.resolve()
   #restarts = 0
+  #failures = 0
+  #startedAt = 0
   #lastExit: string | undefined
 
   constructor(spec: ProcessSpec, { log }: { readonly log: Logger }) {
@@ -70,6 +77,10 @@ class Supervised implements SupervisedProcess {
 
   get restarts(): number {
     return this.#restarts
+  }
+
+  get failures(): number {
+    return this.#child && performance.now() - this.#startedAt > HEALTHY_RUN_MS ? 0 : this.#failures
   }
 
   get lastExit(): string | undefined {
@@ -121,12 +132,12 @@ class Supervised implements SupervisedProcess {
   async #supervise(first: Child | undefined, signal: AbortSignal): Promise<void> {
     const stopped = (): boolean => signal.aborted // a call: a read would stay narrowed across awaits
     let child = first
-    for (let failures = 0; ; failures += 1) {
-      const startedAt = performance.now()
+    this.#failures = 0
+    for (;;) {
       const exit = child && (await exitOrAbort(child, signal))
       if (stopped()) return this.#endChild(child)
-      if (performance.now() - startedAt > HEALTHY_RUN_MS) failures = 0
-      const respawnInMs = backoffMs(failures, respawnDelay)
+      const respawnInMs = backoffMs(this.failures, respawnDelay)
+      this.#failures = this.failures + 1
       if (exit !== undefined) {
         this.#lastExit = exit
         this.#log.warn('process ended', { pid: child?.pid, exit, respawnInMs })
@@ -159,6 +170,7 @@ class Supervised implements SupervisedProcess {
   async #spawn(): Promise<Child> {
     const { name, path, args } = this.#spec
     this.#child = await startChild(this.#spec, this.#output)
+    this.#startedAt = performance.now()
     this.#log.info('process started', { pid: this.#child.pid })
     this.#log.debug('command line', { name, path, args })
     return this.#child

@@ -17,11 +17,19 @@ describe('processReady', () => {
     })
   })
 
+  it('does not blame an end of long ago', async () => {
+    const process = { restarts: 40, failures: 0, lastExit: 'ended by SIGKILL' }
+    await assert.rejects(processReady(process, refused), { message: 'connection refused' })
+  })
+
   it('gives up on a crash loop, and on a process that was never started', async () => {
-    await assert.rejects(processReady({ restarts: 6, lastExit: 'exit code 1: Error: bad flag' }, refused), {
-      code: 'ERR_PROCESS_CRASH_LOOP',
-      message: 'its process was started 7 times and ended each time; last: exit code 1: Error: bad flag',
-    })
+    await assert.rejects(
+      processReady({ restarts: 9, failures: 7, lastExit: 'exit code 1: Error: bad flag' }, refused),
+      {
+        code: 'ERR_PROCESS_CRASH_LOOP',
+        message: 'its process was started 7 times and ended each time; last: exit code 1: Error: bad flag',
+      },
+    )
     await assert.rejects(processReady(undefined, refused), { message: 'its process was not started' })
   })
 })

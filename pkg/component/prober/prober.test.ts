@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { probeForEver, probeOnce, reasonOf, type ProbeResult } from '#pkg/component/prober/prober.ts'
 
 const signal = new AbortController().signal
@@ -8,6 +9,16 @@ describe('probeOnce', () => {
     assert.deepEqual(await probeOnce({ ready: () => Promise.resolve() }, { signal }), { ready: true })
     const result = await probeOnce({ ready: () => Promise.reject(new Error('refused')) }, { signal })
     assert.equal(reasonOf(result), 'refused')
+  })
+
+  it('prefers the words of the component when time runs out', async () => {
+    const hangs = {
+      ready: async (inner: AbortSignal): Promise<void> => {
+        await once(inner, 'abort')
+        throw new Error('https://127.0.0.1:6443/readyz does not answer')
+      },
+    }
+    assert.match(reasonOf(await probeOnce(hangs, { signal, timeoutMs: 20 })) ?? '', /readyz does not answer/)
   })
 
   it('does not wait for a component that ignores its signal', async () => {

@@ -16,6 +16,9 @@ const RECOVERY_INTERVAL_MS = 1_000
 /** A component that does not answer within this many milliseconds does not serve. */
 export const PROBE_TIMEOUT_MS = 10_000
 
+/** How long a cut-off component may take to say why, milliseconds. */
+const LAST_WORDS_MS = 50
+
 /** Asks a component once; never longer than `timeoutMs`, also when the component ignores its signal. */
 export async function probeOnce(
   component: Probed,
@@ -55,14 +58,19 @@ export function reasonOf(result: ProbeResult): string | undefined {
   return result.ready ? undefined : errorMessage(result.cause)
 }
 
+/** The component's own words are better than ours, so it gets a moment to say why it was cut off. */
 async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = (): void => reject(signal.reason as Error)
+  const { promise: givenUp, reject } = Promise.withResolvers<never>()
+  let timer: NodeJS.Timeout | undefined
+  const abort = (): void => {
+    timer = setTimeout(() => reject(signal.reason as Error), LAST_WORDS_MS)
+  }
   signal.addEventListener('abort', abort, { once: true })
   if (signal.aborted) abort()
   try {
-    return await Promise.race([work, aborted])
+    return await Promise.race([work, givenUp])
   } finally {
+    clearTimeout(timer)
     signal.removeEventListener('abort', abort)
   }
 }
