@@ -61,7 +61,6 @@ export class Compactor {
       try {
         await this.#pruneTo(Math.min(this.#target, this.#deps.pins.oldest()), signal)
       } catch (error) {
-        if (signal.aborted) return
         this.#deps.log.warn('compaction failed, will retry', { err: errorMessage(error) })
         await pause(RETRY_MS, signal)
       }

@@ -102,7 +102,7 @@ export class KeyTree<T extends Keyed> {
   }
 }
 
-function countOf<T>(node: Node<T>): number {
+function countOf(node: Node<unknown>): number {
   return node.leaf ? node.items.length : node.count
 }
 
@@ -113,7 +113,7 @@ function childAt<T>(branch: Branch<T>, at: number): Node<T> {
 }
 
 /** Position of the first item whose key is not below `key`. */
-function lowerBound<T extends Keyed>(items: readonly T[], key: Key): number {
+function lowerBound(items: readonly Keyed[], key: Key): number {
   let low = 0
   let high = items.length
   while (low < high) {

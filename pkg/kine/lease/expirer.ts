@@ -66,20 +66,21 @@ export class LeaseExpirer {
 
   async #expire(): Promise<void> {
     const { lessor, revoke, log } = this.#deps
-    let failed = false
-    await Promise.all(
+    const revoked = await Promise.all(
       lessor.expired().map(async (id) => {
         try {
           await revoke(id)
+          return true
         } catch (error) {
-          if (lessor.has(id)) failed = true
           log.debug('cannot revoke expired lease', { lease: id, err: errorMessage(error) })
+          // A client may have revoked it at the same time.
+          return !lessor.has(id)
         }
       }),
     )
     this.#running = undefined
     if (this.#stopped) return
-    if (failed) this.#schedule(RETRY_MS)
+    if (revoked.includes(false)) this.#schedule(RETRY_MS)
     else this.wake()
   }
 }

@@ -63,16 +63,11 @@ export class Call {
 
   /** Answers a unary call with parts, reading no faster than the client takes them. */
   async replyStreamed({ length, parts }: StreamedMessage): Promise<void> {
-    if (this.closed) return
     this.start()
     const prefix = Buffer.allocUnsafe(PREFIX_BYTES)
     writePrefix(prefix, length)
-    this.#stream.write(prefix)
-    for await (const part of parts) {
-      if (this.closed) return
-      if (!this.#stream.write(part)) await this.#drained()
-    }
-    if (this.closed) return
+    await this.#write(prefix)
+    for await (const part of parts) if (!(await this.#write(part))) return
     this.#ended = true
     this.#stream.end()
   }
@@ -98,6 +93,13 @@ export class Call {
       ...(status !== undefined && { 'grpc-message': encodeMessage(status.message) }),
     }
     this.#stream.respond({ ...RESPONSE_HEADERS, ...trailers }, { endStream: true })
+  }
+
+  /** Resolves once more may be written; false when the client has gone. */
+  async #write(part: Buffer): Promise<boolean> {
+    if (this.closed) return false
+    if (!this.#stream.write(part)) await this.#drained()
+    return !this.closed
   }
 
   #drained(): Promise<void> {

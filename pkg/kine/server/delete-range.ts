@@ -14,7 +14,7 @@ export async function deleteRange(store: Backend, request: Buffer): Promise<Buff
   assertRequestSize(request)
   using pinned = await store.txn({ compares: [], success: [{ type: 'delete', request: decoded }], failure: [] })
   const [result] = pinned.value.responses
-  return encodeDeleteResponse(store, encodeHeader(store, pinned.value.revision), result)
+  return await encodeDeleteResponse(store, encodeHeader(store, pinned.value.revision), result)
 }
 
 /** DeleteRangeRequest of an RPC or of a transaction. @throws GrpcError */

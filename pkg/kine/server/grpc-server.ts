@@ -187,7 +187,7 @@ function createSecureServer({ certPem, keyPem, caPem }: TlsOptions): Http2Server
     ...clients,
   })
   // Both kinds of server share the events and methods that are used here.
-  return server as unknown as Http2Server
+  return server
 }
 
 function stoppedError(): GrpcError {

@@ -13,7 +13,7 @@ export async function put(store: Backend, request: Buffer): Promise<Buffer> {
   assertRequestSize(request)
   using pinned = await store.txn({ compares: [], success: [{ type: 'put', request: decoded }], failure: [] })
   const [result] = pinned.value.responses
-  return encodePutResponse(store, encodeHeader(store, pinned.value.revision), result)
+  return await encodePutResponse(store, encodeHeader(store, pinned.value.revision), result)
 }
 
 /** PutRequest of an RPC or of a transaction. @throws GrpcError */

@@ -94,8 +94,8 @@ function measure(result: RangeResult, header: Buffer): { readonly total: number;
 }
 
 async function* rangeParts(store: Backend, header: Buffer, pinned: Pinned<RangeResult>): AsyncGenerator<Buffer> {
-  using _pin = pinned
-  const result = pinned.value
+  using held = pinned
+  const result = held.value
   yield encodeHead(header)
   for (const versions of parts(result.versions)) {
     const keyValues = await loadRange(store, { ...result, versions })

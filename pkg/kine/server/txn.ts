@@ -24,7 +24,7 @@ export async function txn(store: Backend, request: Buffer): Promise<Buffer> {
   assertTxn(decoded)
   if (!isReadOnly(decoded)) assertRequestSize(request)
   using pinned = await store.txn(decoded)
-  return encodeTxnResponse(store, encodeHeader(store, pinned.value.revision), pinned.value)
+  return await encodeTxnResponse(store, encodeHeader(store, pinned.value.revision), pinned.value)
 }
 
 function decodeTxnRequest(reader: WireReader): TxnRequest {

@@ -25,8 +25,8 @@ export class WorkerError extends Error {
 }
 
 interface Waiting {
-  resolve(reply: unknown): void
-  reject(error: Error): void
+  readonly resolve: (reply: unknown) => void
+  readonly reject: (error: Error) => void
 }
 
 /** Calls into one SQLite thread: requests in, promises out. */
