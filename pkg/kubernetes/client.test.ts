@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
-import { getEventListeners } from 'node:events'
+import { getEventListeners, once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { describe, it, beforeEach, afterEach } from 'mocha'
+import { createCa } from '#pkg/certificate/authority.ts'
+import { issueCertificate } from '#pkg/certificate/issue.ts'
 import { KubeClient } from '#pkg/kubernetes/client.ts'
 import {
   isAlreadyExists,
@@ -108,6 +111,36 @@ describe('KubeClient', () => {
       return true
     })
     await server.listen(0)
+  })
+
+  it('gives up on a server that takes the connection and then says nothing', async () => {
+    const mute = createServer().listen(0, '127.0.0.1')
+    await once(mute, 'listening')
+    const { port } = mute.address() as AddressInfo
+    const waiting = new KubeClient({ server: `https://127.0.0.1:${port}`, requestTimeoutMs: 50 })
+    await assert.rejects(waiting.get(configMaps, 'a'), /no success within 50 ms/)
+    waiting.close()
+    mute.close()
+  })
+
+  it('speaks TLS with client certificates, and takes new ones', async () => {
+    const ca = createCa({ commonName: 'test-ca', validForMs: 3_600_000 })
+    const serving = issueCertificate(ca, {
+      commonName: 'api',
+      ips: ['127.0.0.1'],
+      usages: ['server'],
+      validForMs: 3_600_000,
+    })
+    const user = issueCertificate(ca, { commonName: 'admin', usages: ['client'], validForMs: 3_600_000 })
+    await using tls = await FakeApiServer.start({ cert: serving.certPem, key: serving.keyPem, ca: ca.certPem })
+    const stranger = new KubeClient({ server: tls.url, caPem: ca.certPem })
+    await assert.rejects(stranger.list(configMaps), KubeConnectionError)
+    stranger.setCredentials({ caPem: ca.certPem, ...user })
+    assert.deepEqual((await stranger.list(configMaps)).items, [])
+    stranger.close()
+    const suspicious = new KubeClient({ server: tls.url, ...user })
+    await assert.rejects(suspicious.list(configMaps), /self-signed certificate|unable to verify/)
+    suspicious.close()
   })
 
   it('repeats a read once when the kept-alive connection was closed meanwhile', async () => {

@@ -93,7 +93,7 @@ const METADATA_WATCH_ACCEPT = 'application/json;as=PartialObjectMetadata;g=meta.
 const PAGE_SIZE = 500
 
 /**
- * A thin Kubernetes client: JSON over kept-alive connections, a watch as an async iterable. Holds sockets only; safe to
+ * A thin Kubernetes client: JSON over one HTTP/2 connection, a watch as an async iterable. Holds the connection only; safe to
  * share. Failed answers are KubeApiError, missing ones KubeConnectionError, an aborted `signal` throws its reason.
  */
 export class KubeClient {
@@ -208,12 +208,10 @@ export class KubeClient {
     const accept = metadataOnly === true ? METADATA_WATCH_ACCEPT : 'application/json'
     const opened = await this.#open('GET', resourcePath(ref), { query, accept, signal })
     // A server that neither speaks nor closes: end the watch ourselves some time after it should have.
-    const overdue = setTimeout(() => opened.response.destroy(), (timeoutSeconds + 30) * 1_000)
+    const overdue = setTimeout(() => opened.close(), (timeoutSeconds + 30) * 1_000)
     try {
       await throwUnlessOk(opened, 'GET', resourcePath(ref))
-      yield* decodeWatch<T>(opened.response)
-    } catch (thrown) {
-      throw thrown instanceof KubeApiError ? thrown : opened.failure(thrown)
+      yield* decodeWatch<T>(opened.body)
     } finally {
       clearTimeout(overdue)
       opened.close()
@@ -226,7 +224,7 @@ export class KubeClient {
       const opened = await this.#open(method, path, { ...options, signal })
       try {
         await throwUnlessOk(opened, method, path)
-        return parseBody(await readBody(opened), opened.response.headers['content-type']) as T
+        return parseBody(await readBody(opened), opened.headers['content-type']) as T
       } finally {
         opened.close()
       }
@@ -277,13 +275,9 @@ interface RawList<T> {
   readonly items: readonly T[] | null
 }
 
-async function readBody(opened: OpenResponse): Promise<string> {
+async function readBody({ body }: OpenResponse): Promise<string> {
   const chunks: Buffer[] = []
-  try {
-    for await (const chunk of opened.response) chunks.push(chunk as Buffer)
-  } catch (thrown) {
-    throw opened.failure(thrown)
-  }
+  for await (const chunk of body) chunks.push(chunk)
   return Buffer.concat(chunks).toString('utf8')
 }
 
@@ -297,15 +291,15 @@ function parseBody(text: string, contentType = ''): unknown {
 }
 
 async function throwUnlessOk(opened: OpenResponse, method: string, path: string): Promise<void> {
-  const { statusCode = 0, headers } = opened.response
-  if (statusCode >= 200 && statusCode < 300) return
+  const { status, headers } = opened
+  if (status >= 200 && status < 300) return
   const text = await readBody(opened)
   const { reason, message } = statusOf(text)
   const retryAfter = Number(headers['retry-after'])
   throw new KubeApiError({
-    status: statusCode,
+    status,
     reason,
-    message: `${method} ${path}: ${statusCode} ${reason === '' ? '' : `${reason}: `}${message}`,
+    message: `${method} ${path}: ${status} ${reason === '' ? '' : `${reason}: `}${message}`,
     retryAfterSeconds: Number.isFinite(retryAfter) ? retryAfter : undefined,
   })
 }

@@ -1,6 +1,10 @@
-import { Agent, request as httpsRequest } from 'node:https'
-import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http'
-import { once } from 'node:events'
+import {
+  connect,
+  constants,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type IncomingHttpHeaders,
+} from 'node:http2'
 import { errnoCode, errorMessage } from '#pkg/errors/error.ts'
 import { KubeConnectionError } from '#pkg/kubernetes/errors.ts'
 
@@ -16,96 +20,140 @@ export interface TransportRequest {
   readonly method: string
   /** Path with its query. */
   readonly path: string
+  /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string | undefined
   readonly signal?: AbortSignal | undefined
-  /** The request may be sent twice without harm: repeated once when a kept-alive connection turns out to be dead. */
+  /** The request may be sent twice without harm: repeated once when the connection turns out to be dead. */
   readonly repeatable: boolean
 }
 
 /** An answer whose body is still to be read. Whoever opened it calls `close()`, always. */
 export interface OpenResponse {
-  readonly response: IncomingMessage
-  /** What to report for an error of the body's stream: the abort reason, or a KubeConnectionError. */
-  failure(thrown: unknown): Error
-  /** Unlinks the signal; drops the connection unless the body was read to its end. */
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  /** Read no faster than it is iterated. @throws the abort reason, or KubeConnectionError when it is cut off. */
+  readonly body: AsyncIterable<Buffer>
+  /** Unlinks the signal; ends the stream unless it was read to its end. */
   close(): void
 }
 
 /**
- * Kept-alive connections to one API server. HTTP/1.1: a watch has a connection of its own, so that TCP's flow control
- * is the watch's back-pressure (docs/adr/0004-own-kubernetes-client.md).
+ * One HTTP/2 connection to one API server, made when needed and again when it is lost: requests and watches are streams of
+ * it (docs/adr/0004-own-kubernetes-client.md). It keeps the process alive only while a request is open.
+ *
+ * INVARIANTS: `#session` is usable as far as is known: on 'goaway', 'error' and 'close' it is given up, and a new request
+ * gets a new connection while open streams of a connection that is going away finish.
  */
 export class Transport {
   readonly #server: URL
-  #agent: Agent | HttpAgent
+  readonly #sessions = new Set<ClientHttp2Session>()
+  #credentials: TlsCredentials
+  #session: ClientHttp2Session | undefined
 
   constructor(server: string, credentials: TlsCredentials) {
     this.#server = new URL(server)
-    this.#agent = this.#newAgent(credentials)
+    this.#credentials = credentials
   }
 
-  /** New connections use these from now on; running requests finish on the old ones. */
+  /** New connections use these from now on; running requests finish on the old one. */
   setCredentials(credentials: TlsCredentials): void {
-    const old = this.#agent
-    this.#agent = this.#newAgent(credentials)
-    // Only idle connections end here: Agent.destroy() would cut running requests and watches too.
-    for (const sockets of Object.values(old.freeSockets)) sockets?.forEach((socket) => socket.destroy())
+    this.#credentials = credentials
+    const old = this.#session
+    this.#session = undefined
+    old?.close()
   }
 
   /** Resolves with the head of the answer. @throws KubeConnectionError, or the reason of `request.signal`. */
   async open(request: TransportRequest): Promise<OpenResponse> {
     for (let attempt = 0; ; attempt += 1) {
       request.signal?.throwIfAborted()
-      const outgoing = this.#send(request)
-      const onAbort = (): void => void outgoing.destroy()
+      const isReused = this.#session !== undefined
+      const stream = this.#send(request)
+      const onAbort = (): void => cancel(stream)
       request.signal?.addEventListener('abort', onAbort, { once: true })
-      const failure = (thrown: unknown): Error => this.#failure(request, thrown)
       try {
-        const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
-        // A late reset of the connection must not become an uncaught error: the body's reader sees it as well.
-        outgoing.on('error', () => undefined)
-        const close = (): void => {
-          request.signal?.removeEventListener('abort', onAbort)
-          if (response.complete) response.resume()
-          else outgoing.destroy()
+        const headers = await answerTo(stream)
+        return {
+          status: Number(headers[':status']),
+          headers,
+          body: this.#read(stream, request),
+          close: () => {
+            request.signal?.removeEventListener('abort', onAbort)
+            if (!stream.readableEnded) cancel(stream)
+          },
         }
-        return { response, failure, close }
       } catch (thrown) {
         request.signal?.removeEventListener('abort', onAbort)
-        outgoing.on('error', () => undefined).destroy()
-        if (attempt === 0 && request.repeatable && outgoing.reusedSocket && errnoCode(thrown) === 'ECONNRESET') continue
-        throw failure(thrown)
+        cancel(stream)
+        if (attempt === 0 && isReused && request.repeatable && isLostConnection(thrown)) continue
+        throw this.#failure(request, thrown)
       }
     }
   }
 
-  /** Ends every connection, the busy ones included. */
+  /** Ends the connections and with them every open request. */
   close(): void {
-    this.#agent.destroy()
+    this.#session = undefined
+    for (const session of this.#sessions) session.destroy()
   }
 
-  #newAgent({ caPem, certPem, keyPem }: TlsCredentials): Agent | HttpAgent {
-    // LIFO lets the connections of a burst go idle and end after `timeout`; a busy connection is not affected by it.
-    const common = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, scheduling: 'lifo', timeout: IDLE_MS } as const
-    if (this.#server.protocol === 'http:') return new HttpAgent(common)
-    return new Agent({ ...common, ca: caPem, cert: certPem, key: keyPem, minVersion: 'TLSv1.2' })
-  }
-
-  #send({ method, path, headers, body }: TransportRequest): ClientRequest {
-    const { protocol, hostname, port } = this.#server
-    const isTls = protocol !== 'http:'
-    const outgoing = (isTls ? httpsRequest : httpRequest)({
-      method,
-      // URL keeps the brackets of an IPv6 address, the socket wants it bare.
-      hostname: hostname.replace(/^\[(.*)\]$/, '$1'),
-      port: port === '' ? (isTls ? 443 : 80) : port,
-      path: this.#server.pathname.replace(/\/$/, '') + path,
-      headers: body === undefined ? headers : { ...headers, 'content-length': String(Buffer.byteLength(body)) },
-      agent: this.#agent,
+  #send({ method, path, headers, body }: TransportRequest): ClientHttp2Stream {
+    const session = this.#connected()
+    session.ref()
+    const stream = session.request(
+      {
+        ':method': method,
+        ':path': this.#server.pathname.replace(/\/$/, '') + path,
+        ...headers,
+        ...(body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }),
+      },
+      { endStream: body === undefined },
+    )
+    // Errors are reported by answerTo and by the body's reader; this listener is for what comes after both.
+    stream.on('error', () => undefined)
+    stream.on('close', () => {
+      if (openStreams(session, -1) === 0 && !session.destroyed) session.unref()
     })
-    outgoing.end(body)
-    return outgoing
+    openStreams(session, 1)
+    if (body !== undefined) stream.end(body)
+    return stream
+  }
+
+  async *#read(stream: ClientHttp2Stream, request: TransportRequest): AsyncGenerator<Buffer, void> {
+    try {
+      for await (const chunk of stream) yield chunk as Buffer
+      // A stream that is reset with CANCEL or NO_ERROR ends like a complete one (nodejs/node#22851).
+      if (stream.aborted) throw new Error('the answer was cut off')
+    } catch (thrown) {
+      throw this.#failure(request, thrown)
+    }
+  }
+
+  #connected(): ClientHttp2Session {
+    if (this.#session !== undefined && !this.#session.closed && !this.#session.destroyed) return this.#session
+    const { caPem, certPem, keyPem } = this.#credentials
+    const session = connect(this.#server, {
+      ca: caPem,
+      cert: certPem,
+      key: keyPem,
+      minVersion: 'TLSv1.2',
+      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+      maxSessionMemory: MAX_SESSION_MEGABYTES,
+    })
+    const giveUp = (): void => {
+      if (this.#session === session) this.#session = undefined
+    }
+    session.on('error', giveUp).on('goaway', giveUp)
+    const stopProbing = probeConnection(session)
+    session.on('close', () => {
+      giveUp()
+      stopProbing()
+      this.#sessions.delete(session)
+    })
+    this.#sessions.add(session)
+    this.#session = session
+    return session
   }
 
   #failure(request: TransportRequest, thrown: unknown): Error {
@@ -117,10 +165,67 @@ export class Transport {
   }
 }
 
-/** TCP keep-alive starts after this; with libuv's probes (1 s apart, 10 of them) a dead peer shows within 25 s. */
-const KEEP_ALIVE_MS = 15_000
-/** Idle connections end after this, well before kube-apiserver's own idle timeout (90 s) can race with a request. */
-const IDLE_MS = 30_000
+/** What one answer may send ahead of its reader. */
+const STREAM_WINDOW_BYTES = 256 * 1024
+/** Node.js refuses new streams above this; its default of 10 is less than a few large lists at once. */
+const MAX_SESSION_MEGABYTES = 64
+/** A connection has to be up after this. */
+const CONNECT_TIMEOUT_MS = 10_000
+/** client-go's defaults (http2 ReadIdleTimeout and PingTimeout): a dead peer shows within 45 s. */
+const PING_EVERY_MS = 30_000
+const PING_TIMEOUT_MS = 15_000
+
+/** Destroys a connection that does not come up or no longer answers pings. Returns what ends the probing. */
+function probeConnection(session: ClientHttp2Session): () => void {
+  let deadline: NodeJS.Timeout | undefined = setTimeout(() => {
+    session.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`))
+  }, CONNECT_TIMEOUT_MS)
+  const alive = (): void => {
+    clearTimeout(deadline)
+    deadline = undefined
+  }
+  session.once('connect', alive)
+  const interval = setInterval(() => {
+    if (deadline !== undefined || session.destroyed) return
+    deadline = setTimeout(() => session.destroy(new Error('the connection no longer answers')), PING_TIMEOUT_MS)
+    deadline.unref()
+    session.ping(alive)
+  }, PING_EVERY_MS)
+  interval.unref()
+  return () => {
+    alive()
+    clearInterval(interval)
+  }
+}
+
+/** The head of the answer; rejects when the stream ends without one. */
+async function answerTo(stream: ClientHttp2Stream): Promise<IncomingHttpHeaders> {
+  return new Promise((resolve, reject) => {
+    stream.once('response', resolve).once('error', reject)
+    stream.once('close', () => reject(new Error('the connection was lost before an answer came')))
+  })
+}
+
+/** Ends a stream early. One that still waits for its connection has no number to send a reset for. */
+function cancel(stream: ClientHttp2Stream): void {
+  if (stream.pending) stream.destroy()
+  else stream.close(constants.NGHTTP2_CANCEL)
+}
+
+const streamCounts = new WeakMap<ClientHttp2Session, number>()
+
+/** Counts the open streams of a connection. */
+function openStreams(session: ClientHttp2Session, change: 1 | -1): number {
+  const count = (streamCounts.get(session) ?? 0) + change
+  streamCounts.set(session, count)
+  return count
+}
+
+/** The connection was dead or going away when the request was sent: the server has not seen it, or not answered it. */
+function isLostConnection(thrown: unknown): boolean {
+  const code = errnoCode(thrown)
+  return code === undefined || code === 'ECONNRESET' || code === 'EPIPE' || code.startsWith('ERR_HTTP2_')
+}
 
 function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason))

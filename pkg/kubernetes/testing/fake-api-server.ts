@@ -1,5 +1,11 @@
-import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
+import {
+  createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import { once } from 'node:events'
 import { mergePatch, FakeStore, type FakeResource, type StoredEvent } from '#pkg/kubernetes/testing/fake-store.ts'
@@ -10,12 +16,12 @@ export interface SeenRequest {
   readonly method: string
   readonly path: string
   readonly query: URLSearchParams
-  readonly headers: IncomingMessage['headers']
+  readonly headers: Http2ServerRequest['headers']
   readonly body: unknown
 }
 
 /** Answers a request itself by returning true; false lets the store answer. */
-export type Intercept = (request: SeenRequest, response: ServerResponse) => boolean | Promise<boolean>
+export type Intercept = (request: SeenRequest, response: Http2ServerResponse) => boolean | Promise<boolean>
 
 /**
  * A small API server on a real socket of the loopback: objects of any known kind, watches with replay and 410,
@@ -25,20 +31,21 @@ export class FakeApiServer implements AsyncDisposable {
   readonly store = new FakeStore()
   /** Every request so far. */
   readonly requests: SeenRequest[] = []
-  readonly #server: Server
+  readonly #server: Http2Server | Http2SecureServer
   readonly #sockets = new Set<Socket>()
-  readonly #watches = new Set<ServerResponse>()
+  readonly #watches = new Set<Http2ServerResponse>()
   readonly #isTls: boolean
   /** Consulted before the store; tests put faults here. */
   intercept: Intercept = () => false
 
   private constructor(tls?: { readonly cert: string; readonly key: string; readonly ca?: string }) {
     this.#isTls = tls !== undefined
-    const handler = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response)
+    const handler = (request: Http2ServerRequest, response: Http2ServerResponse): void =>
+      void this.#serve(request, response)
     this.#server = tls
-      ? createHttpsServer({ ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true }, handler)
-      : createHttpServer(handler)
-    this.#server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+      ? createSecureServer({ ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true }, handler)
+      : createServer(handler)
+    this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket)
       socket.on('close', () => this.#sockets.delete(socket)).on('error', () => undefined)
     })
@@ -105,7 +112,7 @@ export class FakeApiServer implements AsyncDisposable {
   }
 
   /** The answers of the open watches. */
-  watchResponses(): readonly ServerResponse[] {
+  watchResponses(): readonly Http2ServerResponse[] {
     return [...this.#watches]
   }
 
@@ -124,14 +131,14 @@ export class FakeApiServer implements AsyncDisposable {
     await this.stop()
   }
 
-  async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #serve(incoming: Http2ServerRequest, response: Http2ServerResponse): Promise<void> {
     response.on('error', () => undefined)
     const chunks: Buffer[] = []
     for await (const chunk of incoming) chunks.push(chunk as Buffer)
     const text = Buffer.concat(chunks).toString()
-    const url = new URL(incoming.url ?? '/', 'http://fake')
+    const url = new URL(incoming.url, 'http://fake')
     const request: SeenRequest = {
-      method: incoming.method ?? 'GET',
+      method: incoming.method,
       path: url.pathname,
       query: url.searchParams,
       headers: incoming.headers,
@@ -144,7 +151,7 @@ export class FakeApiServer implements AsyncDisposable {
     else this.#resource(request, response)
   }
 
-  #resource(request: SeenRequest, response: ServerResponse): void {
+  #resource(request: SeenRequest, response: Http2ServerResponse): void {
     const target = this.#parsePath(request.path)
     if (target === undefined) {
       fail(response, 404, 'NotFound', 'the server could not find the requested resource')
@@ -180,7 +187,7 @@ export class FakeApiServer implements AsyncDisposable {
 
   #change(
     request: SeenRequest,
-    response: ServerResponse,
+    response: Http2ServerResponse,
     { resource, namespace, name = '' }: Target,
     present: KubeObject,
   ): void {
@@ -216,7 +223,7 @@ export class FakeApiServer implements AsyncDisposable {
     }
   }
 
-  #create(response: ServerResponse, { resource, namespace }: Target, body: KubeObject): void {
+  #create(response: Http2ServerResponse, { resource, namespace }: Target, body: KubeObject): void {
     if (
       namespace !== undefined &&
       this.find({ group: '', version: 'v1', resource: 'namespaces' }, namespace) === undefined
@@ -232,15 +239,14 @@ export class FakeApiServer implements AsyncDisposable {
     reply(response, 201, this.store.put(resource, { ...body, metadata }))
   }
 
-  #watch({ query }: SeenRequest, response: ServerResponse, { resource, namespace }: Target): void {
+  #watch({ query }: SeenRequest, response: Http2ServerResponse, { resource, namespace }: Target): void {
     const from = Number(query.get('resourceVersion') ?? this.store.revision)
     const past = this.store.since(from)
     if (past === undefined) {
       fail(response, 410, 'Expired', `too old resource version: ${from}`)
       return
     }
-    response.writeHead(200, { 'content-type': 'application/json' })
-    response.flushHeaders()
+    response.stream.respond({ ':status': 200, 'content-type': 'application/json' })
     const isSelected = selected(query)
     const send = (stored: StoredEvent): void => {
       const { object } = stored.event
@@ -323,11 +329,11 @@ function selected(query: URLSearchParams): (object: KubeObject) => boolean {
 }
 
 /** Sends JSON. */
-export function reply(response: ServerResponse, status: number, body: unknown): void {
+export function reply(response: Http2ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }
 
 /** Sends a metav1.Status failure. */
-export function fail(response: ServerResponse, code: number, reason: string, message: string): void {
+export function fail(response: Http2ServerResponse, code: number, reason: string, message: string): void {
   reply(response, code, { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message })
 }
