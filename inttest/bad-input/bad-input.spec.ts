@@ -52,7 +52,10 @@ describe('bad input ends in one line that says what to do, exit code 1, and noth
   })
 
   it('CIDRs that overlap, both named', async () => {
-    await withConfig('  network: { podCIDR: 10.96.0.0/16 }', /10\.96\.0\.0\/16.*10\.96\.0\.0\/12/)
+    await withConfig(
+      '  network: { podCIDR: 10.96.0.0/16 }',
+      /serviceCIDR: 10\.96\.0\.0\/12 overlaps with spec\.network\.podCIDR 10\.96\.0\.0\/16/,
+    )
   })
 
   it('YAML that does not parse, with its line', async () => {
@@ -145,7 +148,7 @@ async function files(host: Host): Promise<string> {
   return host.must([
     'sh',
     '-c',
-    'find /var/lib/k0s /var/lib/kubelet /etc/k0s /run/k0s /mnt/full/k0s /mnt/ro 2>/dev/null | sort; true',
+    'find /var/lib/k0s /var/lib/kubelet /etc/k0s /run/k0s /mnt/full/k0s /mnt/ro -mindepth 1 2>/dev/null | sort; true',
   ])
 }
 

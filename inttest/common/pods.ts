@@ -60,5 +60,6 @@ export async function fetchFrom(
   url: string,
   { namespace = 'default', seconds = 3 }: { readonly namespace?: string; readonly seconds?: number } = {},
 ): Promise<string> {
-  return (await cluster.exec(pod, ['wget', '-q', '-T', String(seconds), '-O', '-', url], namespace)).trim()
+  // Not wget's own -T: Debian's static busybox 1.35 crashes on it.
+  return (await cluster.exec(pod, ['timeout', String(seconds), 'wget', '-q', '-O', '-', url], namespace)).trim()
 }

@@ -44,15 +44,14 @@ describe('workloads', () => {
   })
 
   it('keep the logs of a container that was restarted', async () => {
-    const command = ['sh', '-c', 'echo life $(($(ls /tmp | wc -l))); sleep 3; exit 1']
-    await cluster.apply(JSON.stringify(restartingPod(command)))
+    await cluster.apply(JSON.stringify(restartingPod()))
     await eventually('the container was restarted', 60_000, async () => {
       const pod = await cluster.get(['pod', 'restarting'])
       assert.ok(pod.status.containerStatuses[0].restartCount >= 1)
     })
-    assert.match(await cluster.mustKubectl(['logs', 'restarting', '--previous']), /^life 0/)
+    assert.match(await cluster.mustKubectl(['logs', 'restarting', '--previous']), /^life 1/)
     await eventually('the new container logs', 30_000, async () =>
-      assert.match(await cluster.mustKubectl(['logs', 'restarting']), /^life 0/),
+      assert.match(await cluster.mustKubectl(['logs', 'restarting']), /^life 2/),
     )
     await cluster.mustKubectl(['delete', 'pod', 'restarting', '--wait=false'])
   })
@@ -75,14 +74,23 @@ describe('workloads', () => {
   })
 })
 
-function restartingPod(command: readonly string[]): object {
+/** Ends with an error in its first life and stays in its second; counts its lives in a volume. */
+function restartingPod(): object {
+  const command = [
+    'sh',
+    '-c',
+    'echo >>/lives/count; echo life $(wc -l </lives/count); [ $(wc -l </lives/count) -gt 1 ] && sleep 3600; exit 1',
+  ]
   return {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: 'restarting', namespace: 'default' },
     spec: {
       terminationGracePeriodSeconds: 1,
-      containers: [{ name: 'main', image: testImage('tools'), command }],
+      containers: [
+        { name: 'main', image: testImage('tools'), command, volumeMounts: [{ name: 'lives', mountPath: '/lives' }] },
+      ],
+      volumes: [{ name: 'lives', emptyDir: {} }],
     },
   }
 }

@@ -1,5 +1,6 @@
 import { access, chmod, chown, constants, mkdir, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { errnoCode } from '#pkg/errors/error.ts'
 import { asFileError } from '#pkg/file/errors.ts'
 
 /** How a directory has to be. */
@@ -18,13 +19,33 @@ export interface DirectoryOptions {
  */
 export async function ensureDir(path: string, { mode, uid, gid }: DirectoryOptions): Promise<void> {
   await asFileError('create', path, async () => {
-    await mkdir(path, { recursive: true, mode: 0o755 })
+    await makeWithParents(path)
     const now = await stat(path)
     if ((uid !== undefined && uid !== now.uid) || (gid !== undefined && gid !== now.gid)) {
       await chown(path, uid ?? now.uid, gid ?? now.gid)
     }
     if ((now.mode & 0o7777) !== mode) await chmod(path, mode)
   })
+}
+
+/** Not mkdir's own `recursive`: it says ENOENT where a parent is on a read-only file system. */
+async function makeWithParents(path: string): Promise<void> {
+  try {
+    await mkdir(path, 0o755)
+  } catch (err) {
+    const code = errnoCode(err)
+    if (code === 'ENOENT' && dirname(path) !== path) {
+      await makeWithParents(dirname(path))
+      await makeWithParents(path)
+    } else if (!(await isDirectory(path))) throw err
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 }
 
 /**
