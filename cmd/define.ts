@@ -54,9 +54,6 @@ export interface CommandIo {
   readonly uid: number
   /** The executable that was called (the launcher, not Node.js), for messages and for looking beside it. */
   readonly self: string
-  /** Whether a person looks at standard output. */
-  readonly isTerminal: boolean
-  readStdin(): Promise<string>
   stdout(text: string): void
   stderr(text: string): void
 }

@@ -29,12 +29,6 @@ function processIo(): CommandIo {
     env: process.env,
     uid: process.getuid?.() ?? -1,
     self: process.env['_K0S_SELF'] ?? process.argv[1] ?? basename(process.execPath),
-    isTerminal: process.stdout.isTTY,
-    readStdin: async () => {
-      const chunks: Buffer[] = []
-      for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
-      return Buffer.concat(chunks).toString('utf8')
-    },
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
   }

@@ -42,8 +42,8 @@ export function asksForDebug(argv: readonly string[], env: CommandIo['env']): bo
   const end = argv.indexOf('--')
   const words = end === -1 ? argv : argv.slice(0, end)
   const last = words.findLast((word) => /^(--debug|-d)(=|$)/.test(word))
-  if (last === undefined) return ['1', 't', 'T', 'TRUE', 'true', 'True'].includes(env['DEBUG'] ?? '')
-  return !/=(0|f|F|FALSE|false|False)$/.test(last)
+  const value = last === undefined ? env['DEBUG'] : (last.split('=')[1] ?? 'true')
+  return ['1', 't', 'T', 'TRUE', 'true', 'True'].includes(value ?? '')
 }
 
 function causeChain(thrown: unknown): string {

@@ -75,9 +75,9 @@ function settings(root: string, version: string): BuildOptions & { write: false 
  */
 const withoutWsl: Plugin = {
   name: 'without-wsl',
-  setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: /^wsl-utils$/ }, () => ({ path: 'wsl-utils', namespace: 'without-wsl' }))
-    onLoad({ filter: /.*/, namespace: 'without-wsl' }, () => ({ contents: 'export const isWsl = false' }))
+  setup: (esbuild) => {
+    esbuild.onResolve({ filter: /^wsl-utils$/ }, () => ({ path: 'wsl-utils', namespace: 'without-wsl' }))
+    esbuild.onLoad({ filter: /.*/, namespace: 'without-wsl' }, () => ({ contents: 'export const isWsl = false' }))
   },
 }
 

@@ -43,7 +43,7 @@ export async function stageFile(source: string, target: string, options: StageOp
 function isStaged(wanted: Stats, present: Stats | undefined, options: StageOptions): boolean {
   if (present?.isFile() !== true || !isTrusted(present, options)) return false
   if (present.dev === wanted.dev && present.ino === wanted.ino) return true
-  return present.size === wanted.size && Math.abs(present.mtimeMs - wanted.mtimeMs) < 1_000
+  return present.size === wanted.size && Math.abs(present.mtimeMs - wanted.mtimeMs) < 2
 }
 
 /** Owned by the right user, nobody else can write it, and everybody who shall can read it. */
