@@ -40,7 +40,7 @@ function typeName({ type, enum: words, items, additionalProperties }: JsonSchema
 
 function defaultText({ default: value }: JsonSchema): string {
   if (value === undefined || typeof value === 'object') return ''
-  return `\`${String(value)}\``
+  return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
 }
 
 const escape = (text: string): string => text.replaceAll('|', '\\|')
