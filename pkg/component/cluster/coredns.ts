@@ -8,6 +8,7 @@ import { isNotFound } from '#pkg/kubernetes/errors.ts'
 import { reflect } from '#pkg/kubernetes/reflector.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
+import type { KubeObject } from '#pkg/kubernetes/types.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
@@ -46,9 +47,24 @@ export class CoreDns implements Component {
   }
 }
 
-/** One replica on one node, a second one from the second node on: a lost node does not take DNS with it. */
-export function coreDnsReplicas(nodes: number): number {
-  return nodes > 1 ? 2 : 1
+/** What of a Node decides about replicas. */
+interface Node extends KubeObject {
+  readonly spec?: { readonly unschedulable?: boolean }
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] }
+}
+
+/**
+ * One replica on one node, a second one once a second node can take it: a lost node does not take DNS with it. Undefined:
+ * leave it as it is, for a node that is only away for now.
+ */
+export function coreDnsReplicas(nodes: readonly Node[]): 1 | 2 | undefined {
+  const usable = nodes.filter(
+    ({ spec, status }) =>
+      spec?.unschedulable !== true &&
+      status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') === true,
+  )
+  if (usable.length > 1) return 2
+  return nodes.length > 1 ? undefined : 1
 }
 
 async function scaleWithNodes(
@@ -56,13 +72,12 @@ async function scaleWithNodes(
   { signal, log }: { signal: AbortSignal; log: Logger },
 ): Promise<void> {
   let scaledTo: number | undefined
-  await reflect(client, resources.nodes, {
+  await reflect<Node>(client, resources.nodes, {
     signal,
     log,
-    metadataOnly: true,
     onState: async (nodes) => {
-      const replicas = coreDnsReplicas(nodes.size)
-      if (replicas === scaledTo) return
+      const replicas = coreDnsReplicas([...nodes.values()])
+      if (replicas === undefined || replicas === scaledTo) return
       await scale(client, replicas, { signal, log })
       scaledTo = replicas
     },

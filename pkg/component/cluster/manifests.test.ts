@@ -8,6 +8,7 @@ import { coreDnsReplicas } from '#pkg/component/cluster/coredns.ts'
 import { renderCoreDns } from '#pkg/component/cluster/coredns-render.ts'
 import { renderMetricsServer } from '#pkg/component/cluster/metrics-server-render.ts'
 import { renderNetwork } from '#pkg/component/cluster/network-render.ts'
+import { nodeBoundaryObjects } from '#pkg/component/cluster/node-boundary.ts'
 import { renderYaml } from '#pkg/component/cluster/objects.ts'
 import { rbacObjects } from '#pkg/component/cluster/rbac-objects.ts'
 import { workerConfigMaps } from '#pkg/component/cluster/worker-config.ts'
@@ -47,6 +48,7 @@ const coreDns = {
 /** What is rendered, by golden file in testdata/. `UPDATE_GOLDEN=1 mocha <this file>` writes them anew. */
 const goldens: Readonly<Record<string, () => string>> = {
   'rbac.yaml': () => renderYaml(rbacObjects({ profiles: ['default', 'small'], kubeletClientUser: 'kubelet-client' })),
+  'node-boundary.yaml': () => renderYaml(nodeBoundaryObjects()),
   'worker-config-default.yaml': () => renderYaml(workerConfigMaps({ spec: defaults, ...facts })),
   'worker-config-custom.yaml': () => renderYaml(workerConfigMaps({ spec: custom, ...facts })),
   'coredns.yaml': () => renderCoreDns(coreDns),
@@ -88,7 +90,19 @@ describe('cluster manifests', () => {
     assert.deepEqual(featureGates(custom, 'kube-scheduler'), { A: true, C: true })
   })
 
-  it('scale DNS from the second node on', () => {
-    assert.deepEqual([0, 1, 2, 50].map(coreDnsReplicas), [1, 1, 2, 2])
+  it('scale DNS when a second node can take it, and not for a node that is away for a while', () => {
+    const node = (ready: string, unschedulable = false) => ({
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: 'n' },
+      spec: { unschedulable },
+      status: { conditions: [{ type: 'Ready', status: ready }] },
+    })
+    const up = node('True')
+    assert.equal(coreDnsReplicas([]), 1)
+    assert.equal(coreDnsReplicas([up]), 1)
+    assert.equal(coreDnsReplicas([up, node('False')]), undefined)
+    assert.equal(coreDnsReplicas([up, node('True', true)]), undefined)
+    assert.equal(coreDnsReplicas([up, up, node('Unknown')]), 2)
   })
 })

@@ -1,10 +1,11 @@
 import type { Component, StartContext } from '#pkg/component/component.ts'
+import { nodeBoundaryObjects } from '#pkg/component/cluster/node-boundary.ts'
 import { rbacObjects, type RbacOptions } from '#pkg/component/cluster/rbac-objects.ts'
 import { applyUntilDone } from '#pkg/kubernetes/apply.ts'
 import { ResourceMapper } from '#pkg/kubernetes/discovery.ts'
 import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
 
-/** Applies the rights of workers and of kube-apiserver on kubelets, at every start. */
+/** Applies the rights of workers, their bounds, and those of kube-apiserver on kubelets, at every start. */
 export class SystemRbac implements Component {
   readonly name = 'system-rbac'
   readonly after = ['kube-apiserver']
@@ -18,7 +19,8 @@ export class SystemRbac implements Component {
 
   async start({ signal, log }: StartContext): Promise<void> {
     const client = await this.#client.get()
-    await applyUntilDone(rbacObjects(this.#options), { client, mapper: new ResourceMapper(client) }, { signal, log })
+    const objects = [...rbacObjects(this.#options), ...nodeBoundaryObjects()]
+    await applyUntilDone(objects, { client, mapper: new ResourceMapper(client) }, { signal, log })
   }
 
   /** Nothing runs after the start. */
