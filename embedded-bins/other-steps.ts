@@ -1,6 +1,7 @@
 import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parse } from 'yaml'
 
 import { cCompiler, cVersions, requireC } from '#embedded-bins/c-toolchain.ts'
 import { runCommand } from '#embedded-bins/run-command.ts'
@@ -51,7 +52,7 @@ export function calicoCrdsStep(folder: string): Step {
     output: 'manifests/calico-crds.yaml',
     forTests: false,
     coldSeconds: 1,
-    material: async () => [await readFile(join(group, 'go.sum'), 'utf8'), versions.calico, calicoResources],
+    material: async () => [await readFile(join(group, 'go.sum'), 'utf8'), versions.calico, calicoResources, 'json'],
     make: async (path, { signal }) => {
       const env = { GOWORK: 'off', GOFLAGS: '' }
       await runCommand({ argv: ['go', 'mod', 'download', CALICO_MODULE], cwd: group, env }, signal)
@@ -62,7 +63,8 @@ export function calicoCrdsStep(folder: string): Step {
       const texts = calicoResources.map((name) =>
         readFile(join(module.trim(), CALICO_CRD_DIR, `crd.projectcalico.org_${name}.yaml`), 'utf8'),
       )
-      const documents = (await Promise.all(texts)).map((text) => text.replace(/^---\n/, '').trimEnd())
+      // JSON is YAML too, and the applier reads it some 200 times faster, in the busiest second of a start.
+      const documents = (await Promise.all(texts)).map((text) => JSON.stringify(parse(text)))
       await writeFile(path, documents.map((text) => `---\n${text}\n`).join(''))
     },
   }
