@@ -17,7 +17,9 @@ export async function execProgram(
   ])
   const { libDir } = layout()
   const { path } = shippedFile(libDir, await readBinTable(libDir), name)
-  const defined = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined))
+  const defined = Object.fromEntries(
+    Object.entries(env).filter(([key, value]) => value !== undefined && key !== '_K0S_SELF'),
+  )
   try {
     process.execve?.(path, [name, ...args], defined)
   } catch (cause) {
