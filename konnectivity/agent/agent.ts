@@ -9,6 +9,7 @@ import type {
   ServerLinkStatus,
 } from '#konnectivity/agent/options.ts'
 import { ServerLink, serverName } from '#konnectivity/agent/server-link.ts'
+import { ReadGuard } from '#konnectivity/tunnel/read-guard.ts'
 import type { AgentHello } from '#konnectivity/agent/session.ts'
 
 /** The tunnel agent of a worker: one connection to each server, over which the servers reach this host's network. */
@@ -16,6 +17,7 @@ export class KonnectivityAgent {
   readonly metrics: AgentMetrics
   readonly #options: KonnectivityAgentOptions
   readonly #deps: KonnectivityAgentDeps
+  readonly #readGuard = new ReadGuard()
   readonly #links = new Map<string, ServerLink>()
   readonly #stopping = new Set<Promise<void>>()
   #servers: readonly ServerAddress[]
@@ -84,6 +86,7 @@ export class KonnectivityAgent {
       {
         credentials: async () => ({ tls: this.#tls, hello: await this.#hello() }),
         metrics: this.metrics,
+        readGuard: this.#readGuard,
         log: this.#deps.log.child({ server: name }),
       },
     )

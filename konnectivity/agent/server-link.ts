@@ -9,6 +9,7 @@ import type { AgentTls, ServerAddress, ServerLinkStatus } from '#konnectivity/ag
 import { openSession } from '#konnectivity/agent/session.ts'
 import type { AgentHello, AgentSession } from '#konnectivity/agent/session.ts'
 import { Keepalive, keepalive } from '#konnectivity/tunnel/keepalive.ts'
+import type { ReadGuard } from '#konnectivity/tunnel/read-guard.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
 
 /** Plain data of a link. */
@@ -22,6 +23,7 @@ export interface ServerLinkDeps {
   /** Read at each connect, so that a renewed certificate or token is used from the next connection on. */
   readonly credentials: () => Promise<{ readonly tls: AgentTls; readonly hello: AgentHello }>
   readonly metrics: AgentMetrics
+  readonly readGuard: ReadGuard
   readonly log: Logger
 }
 
@@ -147,6 +149,7 @@ export class ServerLink {
     const session = await withDeadline(signal, CONNECT_TIMEOUT_MS, (inner) =>
       openSession(this.#options.address, tls, hello, inner),
     )
+    this.#deps.readGuard.watch(session.session)
     let onEnd: (error: Error | undefined) => void = () => undefined
     const ended = new Promise<Error | undefined>((resolve) => (onEnd = resolve))
     const control = new PacketStream(session.control, {

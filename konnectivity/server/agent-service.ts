@@ -1,5 +1,6 @@
 import { createSecureServer } from 'node:http2'
 import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -11,6 +12,7 @@ import type { AgentAuthenticator } from '#konnectivity/server/identity.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import { Keepalive, keepalive } from '#konnectivity/tunnel/keepalive.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
+import { ReadGuard } from '#konnectivity/tunnel/read-guard.ts'
 import * as protocol from '#konnectivity/tunnel/protocol.ts'
 
 /** TLS files' contents of the agent listener. */
@@ -39,7 +41,9 @@ export class AgentService {
   readonly server: Http2SecureServer
   readonly #options: AgentServiceOptions
   readonly #deps: AgentServiceDeps
-  readonly #sessions = new Set<ServerHttp2Session>()
+  /** Sockets under the sessions, by remote address: a session that ends gracefully waits for its peer's end. */
+  readonly #sockets = new Map<string, Socket>()
+  readonly #readGuard = new ReadGuard()
   /** Backends by their session: a connection stream belongs to a dial of its own session only. */
   readonly #backends = new WeakMap<ServerHttp2Session, Backend[]>()
 
@@ -62,6 +66,7 @@ export class AgentService {
       streamResetBurst: 1_000_000,
       streamResetRate: 1_000_000,
     })
+    this.server.on('connection', (socket: Socket) => this.#onConnection(socket))
     this.server.on('session', (session) => this.#onSession(session))
     this.server.on('stream', (stream, headers) => this.#onStream(stream, headers))
     this.server.on('tlsClientError', (error: Error, socket: TLSSocket) =>
@@ -71,20 +76,24 @@ export class AgentService {
 
   /** Disconnects every agent. */
   destroySessions(): void {
-    for (const session of this.#sessions) session.destroy()
+    for (const socket of this.#sockets.values()) socket.destroy()
+  }
+
+  #onConnection(socket: Socket): void {
+    const key = remoteKey(socket)
+    this.#sockets.set(key, socket)
+    socket.once('close', () => this.#sockets.delete(key))
   }
 
   #onSession(session: ServerHttp2Session): void {
-    this.#sessions.add(session)
+    const socket = this.#sockets.get(remoteKey(session.socket))
     session.setLocalWindowSize(protocol.SESSION_WINDOW_BYTES)
+    this.#readGuard.watch(session)
     const timer = setTimeout(() => {
-      if (!this.#backends.has(session)) session.destroy()
+      if (!this.#backends.has(session)) socket?.destroy()
     }, AUTHENTICATION_TIMEOUT_MS)
     session.on('error', (error) => this.#deps.log.debug('agent session failed', { err: error }))
-    session.once('close', () => {
-      clearTimeout(timer)
-      this.#sessions.delete(session)
-    })
+    socket?.once('close', () => clearTimeout(timer))
   }
 
   #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
@@ -194,4 +203,8 @@ export class AgentService {
 
 function parseDialId(value: unknown): bigint | undefined {
   return typeof value === 'string' && /^\d{1,19}$/.test(value) ? BigInt(value) : undefined
+}
+
+function remoteKey({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
+  return `${String(remoteAddress)} ${String(remotePort)}`
 }

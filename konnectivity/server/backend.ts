@@ -163,8 +163,7 @@ export class Backend {
     for (const connection of [...this.#connections.values()]) {
       connection.destroy(error ?? new Error('tunnel to the agent closed'))
     }
-    // Connections with streams of their own may finish; the keepalive ends the session if the agent is dead.
-    if (!this.#deps.session.closed) this.#deps.session.close()
+    this.#deps.session.destroy()
   }
 
   /** Disconnects the agent. */

@@ -62,7 +62,8 @@ export function readHash(stream: Duplex, total: number): Promise<string> {
     }
     stream.on('data', onData)
     stream.once('error', reject)
-    stream.once('close', () => reject(new Error(`closed after ${received} of ${total} bytes`)))
+    const onEnd = (): void => reject(new Error(`ended after ${received} of ${total} bytes`))
+    stream.once('end', onEnd).once('close', onEnd)
     stream.resume()
   })
 }

@@ -34,7 +34,10 @@ export class PacketStream {
     })
     stream.on('error', (error: Error) => (this.#error ??= error))
     stream.on('end', () => this.end())
-    stream.once('close', () => handler.onClose(this.#error))
+    const onClose = (): void => handler.onClose(this.#error)
+    // A stream that died before it was handed over does not say so again.
+    if (stream.destroyed) setImmediate(onClose)
+    else stream.once('close', onClose)
   }
 
   /** Queues one packet; nothing happens once the stream is closed. */

@@ -44,7 +44,7 @@ export const http2Settings = {
 } as const
 
 /** Window of a whole session, which Node.js refills on receipt: it bounds bytes in flight, not bytes unread. */
-export const SESSION_WINDOW_BYTES = 64 * 1024 * 1024
+export const SESSION_WINDOW_BYTES = 16 * 1024 * 1024
 
 /** Node.js refuses new streams of a session above this many megabytes of buffered data (default 10). */
 export const MAX_SESSION_MEMORY_MB = 1024
