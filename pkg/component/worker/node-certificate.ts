@@ -1,4 +1,4 @@
-import { rename, rm, symlink } from 'node:fs/promises'
+import { rename, rm, rmdir, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Component, StartContext } from '#pkg/component/component.ts'
 import { generateKeyPem } from '#pkg/certificate/key.ts'
@@ -6,6 +6,8 @@ import { modes } from '#pkg/constant/files.ts'
 import { readIfExists, writeFileAtomic } from '#pkg/file/atomic.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
 import { renderKubeconfig } from '#pkg/kubernetes/kubeconfig.ts'
+import { errnoCode } from '#pkg/errors/error.ts'
+import { JoinError } from '#pkg/component/worker/errors.ts'
 import { readPemPair } from '#pkg/component/worker/pem-file.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 
@@ -23,7 +25,13 @@ export function nodeCertificate(context: WorkerContext): Component {
       await ensureDir(layout.kubeletPkiDir, { mode: 0o755 })
       await ensureDir(options.vars.workerPkiDir, { mode: 0o700 })
       await writeFileAtomic(layout.caFile, context.deps.credentials.caPem, { mode: modes.certificate })
-      if (!(await hasNodeCertificate(layout.kubeletClientPem))) await requestNodeCertificate(context, start)
+      if (await hasNodeCertificate(layout.kubeletClientPem)) return
+      try {
+        await requestNodeCertificate(context, start)
+      } catch (err) {
+        if (err instanceof JoinError) await forgetJoin(context)
+        throw err
+      }
     },
     ready: async () => await Promise.resolve(),
     stop: async () => await Promise.resolve(),
@@ -67,6 +75,16 @@ async function requestNodeCertificate(context: WorkerContext, { signal, log }: S
   await rename(link, layout.kubeletClientPem)
   await rm(layout.bootstrapKeyFile, { force: true })
   log.info('node joined', { node: options.nodeName, durationMs: Math.round(performance.now() - startedAt) })
+}
+
+/** A refused join leaves nothing: what was written for it goes, and the directories that held nothing else. */
+async function forgetJoin({ layout, options }: WorkerContext): Promise<void> {
+  for (const file of [layout.bootstrapKeyFile, layout.caFile]) await rm(file, { force: true })
+  for (const dir of [layout.kubeletPkiDir, options.vars.workerPkiDir]) {
+    await rmdir(dir).catch((err: unknown) => {
+      if (errnoCode(err) !== 'ENOTEMPTY') throw err
+    })
+  }
 }
 
 /** `2026-01-31-08-05-09`, the form that the kubelet uses. */
