@@ -7,7 +7,8 @@ import { AssetError } from '#pkg/assets/errors.ts'
 import { imageArchives } from '#pkg/assets/images.ts'
 import { bundledLayout } from '#pkg/assets/layout.ts'
 import { readManifest } from '#pkg/assets/manifests.ts'
-import { stageFile } from '#pkg/assets/stage-file.ts'
+import { isPublic } from '#pkg/assets/public-path.ts'
+import { canLink, stageFile } from '#pkg/assets/stage-file.ts'
 
 const uid = process.getuid!()
 
@@ -76,6 +77,7 @@ describe('assets', () => {
   it('copies what others could write, and recognises its copy', async () => {
     const [source, target] = [join(lib, 'bin', 'etcd'), join(dir, 'copy')]
     await chmod(source, 0o777)
+    assert.equal(await canLink(source, dir), true)
     await stageFile(source, target, { mode: 0o755, uid })
     assert.notEqual(await inode(target), await inode(source))
     assert.equal((await stat(target)).mode & 0o777, 0o755)
@@ -96,6 +98,15 @@ describe('assets', () => {
     assert.deepEqual(args.slice(-3), [join(binDir, 'k0s', 'main.mjs'), 'kine', '--endpoint=x'])
     assert.deepEqual((await readdir(join(binDir, 'k0s'))).sort(), ['compile-cache', 'main.mjs'])
     assert.equal((await stat(join(binDir, 'k0s', 'main.mjs'))).mode & 0o777, 0o644)
+  })
+
+  it('knows what every user can read', async () => {
+    const file = join(lib, 'k0s', 'main.mjs')
+    assert.equal(await isPublic(file), false, 'mkdtemp makes folders of mode 0700')
+    await chmod(dir, 0o755)
+    assert.equal(await isPublic(file), true)
+    await chmod(file, 0o640)
+    assert.equal(await isPublic(file), false)
   })
 
   it('says what is missing and what to do', async () => {

@@ -2,7 +2,8 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readBinTable, shippedFile, type BinTable } from '#pkg/assets/bins.ts'
 import { layout, type Layout } from '#pkg/assets/layout.ts'
-import { stageFile } from '#pkg/assets/stage-file.ts'
+import { isPublic } from '#pkg/assets/public-path.ts'
+import { canLink, stageFile } from '#pkg/assets/stage-file.ts'
 import { modes } from '#pkg/constant/files.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
 
@@ -17,7 +18,8 @@ export interface Binaries {
   stage(name: string, options?: StageBinaryOptions): Promise<string>
   /**
    * How to run this very product with a sub-command as a child, under whatever user: Node.js and the modules are
-   * staged too, since the build may live where other users cannot read.
+   * staged too, since the build may live where other users cannot read. Where no link can be made and all can read the
+   * build, it runs from there.
    */
   self(command: string, args: readonly string[]): Promise<{ readonly path: string; readonly args: readonly string[] }>
 }
@@ -89,6 +91,11 @@ class StagedBinaries implements Binaries {
     if (!this.#layout.bundled) return { node, entry: this.#layout.entry }
     const moduleDir = join(this.#options.binDir, 'k0s')
     await ensureDir(this.#options.binDir, { mode: modes.binDir })
+    // A copy of Node.js would be 100 MB of pages of its own; where everybody can read the original, it is shared.
+    const { entry } = this.#layout
+    if (!(await canLink(node, this.#options.binDir)) && (await isPublic(node)) && (await isPublic(entry))) {
+      return { node, entry }
+    }
     const stagedNode = join(this.#options.binDir, 'node')
     await Promise.all([
       stageFile(node, stagedNode, { mode: executable, uid: this.#uid }),

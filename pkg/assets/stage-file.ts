@@ -40,6 +40,16 @@ export async function stageFile(source: string, target: string, options: StageOp
   })
 }
 
+/** Whether `source` can get a second name in `folder`: not across file systems, nor across bind mounts of one. */
+export async function canLink(source: string, folder: string): Promise<boolean> {
+  const probe = join(folder, `.${basename(source)}.${randomUUID()}.tmp`)
+  try {
+    return await tryLink(source, probe)
+  } finally {
+    await rm(probe, { force: true })
+  }
+}
+
 function isStaged(wanted: Stats, present: Stats | undefined, options: StageOptions): boolean {
   if (present?.isFile() !== true || !isTrusted(present, options)) return false
   if (present.dev === wanted.dev && present.ino === wanted.ino) return true
