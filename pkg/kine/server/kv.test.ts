@@ -21,7 +21,7 @@ const modIs = (key: string, revision: number): object => ({
 
 for (const target of TARGETS) {
   describe(`etcd KV on ${target.name}`, function () {
-    this.timeout(20_000)
+    this.timeout(60_000)
     let server: TestServer
     let etcd: EtcdClient
     const fails = async (call: Promise<unknown>, code: number, details: string): Promise<void> => {
@@ -68,10 +68,18 @@ for (const target of TARGETS) {
     })
 
     it('keeps an empty value and keys of any bytes in byte order', async () => {
-      const odd = [Buffer.from([0x7a, 0]), Buffer.from([0x7a, 0, 1]), Buffer.from([0x7a, 0x7f]), Buffer.from([0x7a, 0xff, 0xff])]
+      const odd = [
+        Buffer.from([0x7a, 0]),
+        Buffer.from([0x7a, 0, 1]),
+        Buffer.from([0x7a, 0x7f]),
+        Buffer.from([0x7a, 0xff, 0xff]),
+      ]
       for (const key of odd.toReversed()) await etcd.call('KV/Put', { key, value: Buffer.alloc(0) })
       const { kvs } = await etcd.call('KV/Range', { key: b('z'), range_end: b('{') })
-      assert.deepEqual(kvs.map((kv: Message) => kv.key.toString('hex')), odd.map((key) => key.toString('hex')))
+      assert.deepEqual(
+        kvs.map((kv: Message) => kv.key.toString('hex')),
+        odd.map((key) => key.toString('hex')),
+      )
       assert.equal(kvs[0].value.length, 0)
     })
 
@@ -85,7 +93,13 @@ for (const target of TARGETS) {
       const counted = await etcd.call('KV/Range', { ...range, count_only: true })
       assert.deepEqual([counted.kvs, counted.count, counted.more], [[], 5, false])
       const bare = await etcd.call('KV/Range', { ...range, keys_only: true })
-      assert.deepEqual([keys(bare), values(bare)], [['l/a', 'l/b', 'l/c', 'l/d', 'l/e'], ['', '', '', '', '']])
+      assert.deepEqual(
+        [keys(bare), values(bare)],
+        [
+          ['l/a', 'l/b', 'l/c', 'l/d', 'l/e'],
+          ['', '', '', '', ''],
+        ],
+      )
       const open = await etcd.call('KV/Range', { key: b('l/d'), range_end: Buffer.from([0]), limit: 2 })
       assert.deepEqual(keys(open), ['l/d', 'l/e'])
     })
@@ -126,7 +140,14 @@ for (const target of TARGETS) {
         assert.equal(response.header.revision, at.at(-1))
         seen.push([response.count, values(response)])
       }
-      const expected = [[1, ['a1']], [2, ['a1', 'b1']], [1, ['b1']], [1, ['b2']], [2, ['a2', 'b2']], [1, ['a2']]]
+      const expected = [
+        [1, ['a1']],
+        [2, ['a1', 'b1']],
+        [1, ['b1']],
+        [1, ['b2']],
+        [2, ['a2', 'b2']],
+        [1, ['a2']],
+      ]
       assert.deepEqual(seen, expected)
       const counted = await etcd.call('KV/Range', { ...range, revision: at[4], count_only: true })
       assert.equal(counted.count, 2)
@@ -179,7 +200,13 @@ for (const target of TARGETS) {
     it('runs several operations under one revision, each seeing those before it', async () => {
       const { header } = await etcd.put('m/x', 'old')
       const result = await etcd.txn({
-        success: [put('m/y', '1', { prev_kv: true }), get('m/y'), del('m/x', { prev_kv: true }), get('m/x'), put('m/z', '2')],
+        success: [
+          put('m/y', '1', { prev_kv: true }),
+          get('m/y'),
+          del('m/x', { prev_kv: true }),
+          get('m/x'),
+          put('m/z', '2'),
+        ],
       })
       assert.equal(result.header.revision, header.revision + 1)
       const [first, second, third, fourth] = result.responses
@@ -189,7 +216,10 @@ for (const target of TARGETS) {
       assert.equal(third.response_delete_range.prev_kvs[0].value.toString(), 'old')
       assert.equal(fourth.response_range.count, 0)
       const { kvs } = await etcd.call('KV/Range', prefixRange('m/'))
-      assert.deepEqual(kvs.map((kv: Message) => kv.mod_revision), [header.revision + 1, header.revision + 1])
+      assert.deepEqual(
+        kvs.map((kv: Message) => kv.mod_revision),
+        [header.revision + 1, header.revision + 1],
+      )
     })
 
     it('nests transactions, deciding all branches before the first change', async () => {
@@ -229,7 +259,11 @@ for (const target of TARGETS) {
     it('refuses bad requests with the texts of etcd', async () => {
       await fails(etcd.range(''), 3, 'etcdserver: key is not provided')
       await fails(etcd.put('', 'x'), 3, 'etcdserver: key is not provided')
-      await fails(etcd.txn({ success: [put('d', '1'), put('d', '2')] }), 3, 'etcdserver: duplicate key given in txn request')
+      await fails(
+        etcd.txn({ success: [put('d', '1'), put('d', '2')] }),
+        3,
+        'etcdserver: duplicate key given in txn request',
+      )
       await fails(etcd.txn({ success: [put('d', '1'), del('d')] }), 3, 'etcdserver: duplicate key given in txn request')
       const many = Array.from({ length: 129 }, (_, i) => put(`many/${i}`, 'x'))
       await fails(etcd.txn({ success: many }), 3, 'etcdserver: too many operations in txn request')
@@ -269,10 +303,15 @@ for (const target of TARGETS) {
 
     it('answers a list of many megabytes', async () => {
       const value = 'v'.repeat(64 * 1024)
-      await Promise.all(Array.from({ length: 200 }, (_, i) => etcd.put(`big/${String(i).padStart(3, '0')}`, `${i}${value}`)))
+      await Promise.all(
+        Array.from({ length: 200 }, (_, i) => etcd.put(`big/${String(i).padStart(3, '0')}`, `${i}${value}`)),
+      )
       const { kvs, count } = await etcd.call('KV/Range', prefixRange('big/'))
       assert.equal(count, 200)
-      assert.deepEqual(kvs.map((kv: Message) => Number.parseInt(kv.value.subarray(0, 3).toString(), 10)), [...kvs.keys()])
+      assert.deepEqual(
+        kvs.map((kv: Message) => Number.parseInt(kv.value.subarray(0, 3).toString(), 10)),
+        [...kvs.keys()],
+      )
       assert.equal((await etcd.call('KV/DeleteRange', prefixRange('big/'))).deleted, 200)
     })
 

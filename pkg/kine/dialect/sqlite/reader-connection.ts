@@ -1,5 +1,6 @@
-import type { Database, Statement } from 'better-sqlite3'
+import type { Statement } from 'better-sqlite3'
 import type { Key, KeyVersion } from '#pkg/kine/backend.ts'
+import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import { PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
 
 /** Rows a page of the start-up scan. */
@@ -12,28 +13,30 @@ const VERSION_COLUMNS =
 
 /** Everything that reads, on a connection of its own. Synchronous: lives in the reader thread. */
 export class ReaderConnection {
-  readonly #db: Database
+  readonly #db: Connection
   readonly #value: Statement<[number], Buffer>
   readonly #newest: Statement<[Buffer, number], KeyVersion>
   readonly #before: Statement<[Buffer, number, number], KeyVersion>
-  readonly #log: Statement<[number, number, number], KeyVersion>
+  readonly #log: Statement<[number, number, number, number], KeyVersion>
   readonly #indexFirst: Statement<[number], KeyVersion>
   readonly #indexAfter: Statement<[Buffer, number], KeyVersion>
 
-  constructor(db: Database) {
+  constructor(db: Connection) {
     this.#db = db
-    this.#value = db.prepare<[number], Buffer>('SELECT value FROM log WHERE id = ?').pluck()
-    this.#newest = db.prepare(
+    this.#value = db.values<[number], Buffer>('SELECT value FROM log WHERE id = ?')
+    this.#newest = db.rows(
       `SELECT ${VERSION_COLUMNS} FROM log WHERE key = ? AND rev <= ? ORDER BY rev DESC, id DESC LIMIT 1`,
     )
-    this.#before = db.prepare(
+    this.#before = db.rows(
       `SELECT ${VERSION_COLUMNS} FROM log WHERE key = ? AND rev <= ? AND id < ? ORDER BY rev DESC, id DESC LIMIT 1`,
     )
-    this.#log = db.prepare(`SELECT ${VERSION_COLUMNS} FROM log WHERE id >= ? AND rev >= ? AND rev <= ? ORDER BY id`)
+    this.#log = db.rows(
+      `SELECT ${VERSION_COLUMNS} FROM log WHERE id >= ? AND rev >= ? AND rev <= ? ORDER BY id LIMIT ?`,
+    )
     // With one max() SQLite takes the other columns from the row of the maximum; ids rise with revisions.
     const newestOfEach = VERSION_COLUMNS.replace('id,', 'max(id) AS id,')
-    this.#indexFirst = db.prepare(`SELECT ${newestOfEach} FROM log GROUP BY key ORDER BY key LIMIT ?`)
-    this.#indexAfter = db.prepare(`SELECT ${newestOfEach} FROM log WHERE key > ? GROUP BY key ORDER BY key LIMIT ?`)
+    this.#indexFirst = db.rows(`SELECT ${newestOfEach} FROM log GROUP BY key ORDER BY key LIMIT ?`)
+    this.#indexAfter = db.rows(`SELECT ${newestOfEach} FROM log WHERE key > ? GROUP BY key ORDER BY key LIMIT ?`)
   }
 
   readIndex(after: Uint8Array | undefined): ArrayBuffer {
@@ -82,20 +85,19 @@ export class ReaderConnection {
     const firstId = packet.number()
     const start = packet.present()
     const end = packet.bytes()
-    const reply = new PacketWriter()
-    let through = to
-    let seen = 0
+    const page = this.#logPage({ from, to, maxRows, firstId })
+    let { through } = page
     let revision = 0
     const body = new PacketWriter(64 * 1024)
-    for (const row of this.#log.iterate(firstId, from, to)) {
-      if (row.modRevision !== revision && (seen >= maxRows || body.length > LOG_PAGE_BYTES)) {
+    for (const row of page.rows) {
+      if (row.modRevision !== revision && body.length > LOG_PAGE_BYTES) {
         through = revision
         break
       }
-      seen += 1
       revision = row.modRevision
       if (inRange(row.key, start, end)) this.#logRow(row, body)
     }
+    const reply = new PacketWriter()
     reply.number(through)
     reply.bytes(new Uint8Array(body.finish()))
     return reply.finish()
@@ -103,6 +105,16 @@ export class ReaderConnection {
 
   close(): void {
     this.#db.close()
+  }
+
+  /** Rows of whole revisions, at most `maxRows` unless one revision has more. */
+  #logPage({ from, to, maxRows, firstId }: PageRequest): { readonly rows: KeyVersion[]; readonly through: number } {
+    const rows = this.#log.all(firstId, from, to, maxRows + 1)
+    if (rows.length <= maxRows) return { rows, through: to }
+    const cut = rows.at(-1)?.modRevision ?? to
+    const whole = rows.filter(({ modRevision }) => modRevision < cut)
+    if (whole.length > 0) return { rows: whole, through: cut - 1 }
+    return { rows: this.#log.all(firstId, cut, cut, -1), through: cut }
   }
 
   #logRow(row: KeyVersion, body: PacketWriter): void {
@@ -116,6 +128,14 @@ export class ReaderConnection {
     body.version(previous)
     body.bytes(this.#value.get(previous.id))
   }
+}
+
+interface PageRequest {
+  readonly from: number
+  readonly to: number
+  readonly maxRows: number
+  /** No row of the page has a lower id. */
+  readonly firstId: number
 }
 
 function inRange(key: Key, start: Key, end: Key | undefined): boolean {

@@ -1,4 +1,4 @@
-import type { Database } from 'better-sqlite3'
+import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 
 /** Layout of the database, kept in PRAGMA user_version. */
 export const SCHEMA_VERSION = 1
@@ -32,48 +32,48 @@ const PAGE_SIZE_BYTES = 8192
 export type MetaName = 'cluster_id' | 'member_id' | 'compact_rev' | 'pruned_rev'
 
 /** Settings of every connection; the writer's also decide the format of a new file. */
-export function configure(db: Database, role: 'writer' | 'reader'): void {
+export function configure(db: Connection, role: 'writer' | 'reader'): void {
   if (role === 'reader') {
-    db.pragma('query_only = ON')
-    db.pragma('cache_size = -2000')
+    db.exec('PRAGMA query_only = ON')
+    db.exec('PRAGMA cache_size = -2000')
     return
   }
-  db.pragma(`page_size = ${PAGE_SIZE_BYTES}`)
-  db.pragma('auto_vacuum = INCREMENTAL')
-  db.pragma('journal_mode = WAL')
+  db.exec(`PRAGMA page_size = ${PAGE_SIZE_BYTES}`)
+  db.exec('PRAGMA auto_vacuum = INCREMENTAL')
+  db.exec('PRAGMA journal_mode = WAL')
   // better-sqlite3 is compiled with DEFAULT_WAL_SYNCHRONOUS=1 (NORMAL), which loses the last commits on power failure.
-  db.pragma('synchronous = FULL')
+  db.exec('PRAGMA synchronous = FULL')
   // Checkpoints run between commits, where the writer decides.
-  db.pragma('wal_autocheckpoint = 0')
-  db.pragma('cache_size = -4000')
+  db.exec('PRAGMA wal_autocheckpoint = 0')
+  db.exec('PRAGMA cache_size = -4000')
 }
 
 /** Creates the tables of a new file, or checks that an old one is ours and not newer than this program. */
-export function migrate(db: Database, randomId: () => number): void {
-  const version = db.pragma('user_version', { simple: true }) as number
+export function migrate(db: Connection, randomId: () => number): void {
+  const version = db.figure('user_version')
   if (version > SCHEMA_VERSION) {
     throw new Error(`schema version ${version} is newer than ${SCHEMA_VERSION}; run the version of k0s that wrote it`)
   }
   if (version === SCHEMA_VERSION) return
-  const tables = db.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all()
+  const tables = db.values<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
   if (tables.length > 0) throw new Error(`the file holds other tables (${tables.join(', ')})`)
   db.transaction(() => {
     db.exec(SCHEMA)
-    db.pragma(`application_id = ${APPLICATION_ID}`)
-    db.pragma(`user_version = ${SCHEMA_VERSION}`)
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}`)
+    db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`)
     setMeta(db, 'cluster_id', randomId())
     setMeta(db, 'member_id', randomId())
-  })()
+  })
 }
 
 /** -1 if it was never set: etcd's compact revision before the first compaction. */
-export function getMeta(db: Database, name: MetaName): number {
-  return db.prepare<[string], number>('SELECT value FROM meta WHERE name = ?').pluck().get(name) ?? -1
+export function getMeta(db: Connection, name: MetaName): number {
+  return db.values<[string], number>('SELECT value FROM meta WHERE name = ?').get(name) ?? -1
 }
 
 /** Sets one figure. */
-export function setMeta(db: Database, name: MetaName, value: number): void {
-  db.prepare('INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value').run(
+export function setMeta(db: Connection, name: MetaName, value: number): void {
+  db.rows('INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value').run(
     name,
     value,
   )

@@ -1,6 +1,5 @@
-import { createRequire } from 'node:module'
 import { parentPort, workerData } from 'node:worker_threads'
-import Database from 'better-sqlite3'
+import { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import type {
   CallName,
   Handlers,
@@ -22,10 +21,10 @@ const BUSY_TIMEOUT_MS = 5_000
 function main(settings: WorkerSettings): void {
   if (parentPort === null) throw new Error('must run as a worker thread')
   const port = parentPort
-  let connection: Connection | undefined
+  let service: Service | undefined
   const answer = (call: CallName, request: unknown): unknown => {
-    connection ??= settings.role === 'writer' ? openWriter(settings) : openReader(settings)
-    const handler = connection.handlers[call] as ((request: unknown) => unknown) | undefined
+    service ??= settings.role === 'writer' ? openWriter(settings) : openReader(settings)
+    const handler = service.handlers[call] as ((request: unknown) => unknown) | undefined
     if (handler === undefined) throw new Error(`the ${settings.role} thread has no call ${call}`)
     return handler(request)
   }
@@ -38,18 +37,18 @@ function main(settings: WorkerSettings): void {
     }
     port.postMessage(message, message.ok && message.reply instanceof ArrayBuffer ? [message.reply] : [])
     if (call === 'close') port.close()
-    else connection?.afterCall()
+    else service?.afterCall()
   })
 }
 
-interface Connection {
+interface Service {
   readonly handlers: Handlers
   readonly afterCall: () => void
 }
 
-function openWriter(settings: WorkerSettings): Connection {
+function openWriter(settings: WorkerSettings): Service {
   const lock = acquireLock(settings)
-  const db = openDatabase(settings.file, settings.binding)
+  const db = new Connection(settings.file, settings.binding, BUSY_TIMEOUT_MS)
   configure(db, 'writer')
   const writer = new WriterConnection(db)
   return {
@@ -70,8 +69,8 @@ function openWriter(settings: WorkerSettings): Connection {
   }
 }
 
-function openReader(settings: WorkerSettings): Connection {
-  const db = openDatabase(settings.file, settings.binding)
+function openReader(settings: WorkerSettings): Service {
+  const db = new Connection(settings.file, settings.binding, BUSY_TIMEOUT_MS)
   configure(db, 'reader')
   const reader = new ReaderConnection(db)
   return {
@@ -89,16 +88,10 @@ function openReader(settings: WorkerSettings): Connection {
 }
 
 /** One process a database: an fcntl lock, held through an empty SQLite file beside it, which dies with the process. */
-function acquireLock({ file, binding }: WorkerSettings): Database.Database {
-  const lock = openDatabase(`${file}.lock`, binding, 0)
+function acquireLock({ file, binding }: WorkerSettings): Connection {
+  const lock = new Connection(`${file}.lock`, binding, 0)
   lock.exec('BEGIN EXCLUSIVE')
   return lock
-}
-
-function openDatabase(file: string, binding: string, timeout = BUSY_TIMEOUT_MS): Database.Database {
-  // A path would go through better-sqlite3's own require(), which a bundle does not have.
-  const addon = createRequire(binding)(binding) as object
-  return new Database(file, { timeout, nativeBinding: addon as unknown as string })
 }
 
 function describe(error: unknown): { code: string; message: string } {

@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto'
-import type { Database, Statement } from 'better-sqlite3'
+import type { Statement } from 'better-sqlite3'
 import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
 import type { LeaseRecord } from '#pkg/kine/backend.ts'
+import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import type { PruneResult, StoredState } from '#pkg/kine/dialect/dialect.ts'
 import { PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
 import { getMeta, migrate, setMeta } from '#pkg/kine/dialect/sqlite/schema.ts'
@@ -19,7 +20,7 @@ const VACUUM_PAGES = 512
 
 /** Everything that writes, on the one connection that does. Synchronous: lives in the writer thread. */
 export class WriterConnection {
-  readonly #db: Database
+  readonly #db: Connection
   readonly #insert: Statement
   readonly #value: Statement<[number], Buffer>
   readonly #putLease: Statement
@@ -31,28 +32,28 @@ export class WriterConnection {
   #pruneCursor: { through: number; id: number } | undefined
   #idleTimer: NodeJS.Timeout | undefined
 
-  constructor(db: Database) {
+  constructor(db: Connection) {
     this.#db = db
     migrate(db, () => randomInt(1, 2 ** 47))
-    this.#pageSize = db.pragma('page_size', { simple: true }) as number
-    this.#insert = db.prepare(
+    this.#pageSize = db.figure('page_size')
+    this.#insert = db.rows(
       'INSERT INTO log (id, rev, key, create_rev, version, lease, value) VALUES (?, ?, ?, ?, ?, ?, ?)',
     )
-    this.#value = db.prepare<[number], Buffer>('SELECT value FROM log WHERE id = ?').pluck()
-    this.#putLease = db.prepare(
+    this.#value = db.values<[number], Buffer>('SELECT value FROM log WHERE id = ?')
+    this.#putLease = db.rows(
       'INSERT INTO lease (id, ttl_s, expires_at_ms) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ttl_s = excluded.ttl_s, expires_at_ms = excluded.expires_at_ms',
     )
-    this.#dropLease = db.prepare('DELETE FROM lease WHERE id = ?')
-    this.#dropBefore = db.prepare('DELETE FROM log WHERE key = ? AND rev <= ? AND id < ?')
-    this.#dropRow = db.prepare('DELETE FROM log WHERE id = ?')
+    this.#dropLease = db.rows('DELETE FROM lease WHERE id = ?')
+    this.#dropBefore = db.rows('DELETE FROM log WHERE key = ? AND rev <= ? AND id < ?')
+    this.#dropRow = db.rows('DELETE FROM log WHERE id = ?')
   }
 
   state(): StoredState {
     const last = this.#db
-      .prepare<[], { id: number; rev: number }>('SELECT id, rev FROM log ORDER BY id DESC LIMIT 1')
+      .rows<[], { id: number; rev: number }>('SELECT id, rev FROM log ORDER BY id DESC LIMIT 1')
       .get()
     const leases = this.#db
-      .prepare<[], LeaseRecord>('SELECT id, ttl_s AS ttlSeconds, expires_at_ms AS expiresAtMs FROM lease')
+      .rows<[], LeaseRecord>('SELECT id, ttl_s AS ttlSeconds, expires_at_ms AS expiresAtMs FROM lease')
       .all()
     return {
       clusterId: getMeta(this.#db, 'cluster_id'),
@@ -68,15 +69,7 @@ export class WriterConnection {
   /** Commits one batch and returns the previous values it asked for as (id, value) pairs. */
   append(packet: ArrayBuffer): ArrayBuffer {
     const reply = new PacketWriter()
-    try {
-      this.#db.exec('BEGIN IMMEDIATE')
-      this.#write(new PacketReader(packet), reply)
-      this.#db.exec('COMMIT')
-    } catch (error) {
-      // A failed commit may leave the transaction open, or have rolled it back by itself.
-      if (this.#db.inTransaction) this.#db.exec('ROLLBACK')
-      throw error
-    }
+    this.#db.transaction(() => this.#write(new PacketReader(packet), reply))
     this.#walBytes += packet.byteLength + PAGES_PER_COMMIT * this.#pageSize
     return reply.finish()
   }
@@ -99,15 +92,15 @@ export class WriterConnection {
     if (this.#pruneCursor?.through !== through) this.#pruneCursor = { through, id: 0 }
     const cursor = this.#pruneCursor
     const rows = this.#db
-      .prepare<[number, number, number], PruneRow>(
+      .rows<[number, number, number], PruneRow>(
         'SELECT id, rev, key, version FROM log WHERE id > ? AND rev >= ? AND rev <= ? ORDER BY id LIMIT ' +
           String(PRUNE_ROWS),
       )
       .all(Math.max(cursor.id, pruned * ROWS_PER_REVISION - 1), pruned, through)
     // Losing a deletion on power failure is harmless: it is done again.
-    this.#db.pragma('synchronous = NORMAL')
+    this.#db.exec('PRAGMA synchronous = NORMAL')
     try {
-      const deleted = this.#db.transaction(() => this.#dropSuperseded(rows, through))()
+      const deleted = this.#db.transaction(() => this.#dropSuperseded(rows, through))
       const last = rows.at(-1)
       if (last !== undefined) cursor.id = last.id
       const done = rows.length < PRUNE_ROWS
@@ -115,18 +108,18 @@ export class WriterConnection {
       this.#walBytes += rows.length * this.#pageSize
       return { deleted, done }
     } finally {
-      this.#db.pragma('synchronous = FULL')
+      this.#db.exec('PRAGMA synchronous = FULL')
     }
   }
 
   size(): { bytes: number; inUseBytes: number } {
-    const pages = this.#db.pragma('page_count', { simple: true }) as number
-    const free = this.#db.pragma('freelist_count', { simple: true }) as number
+    const pages = this.#db.figure('page_count')
+    const free = this.#db.figure('freelist_count')
     return { bytes: pages * this.#pageSize, inUseBytes: (pages - free) * this.#pageSize }
   }
 
   defragment(): void {
-    this.#db.pragma('incremental_vacuum')
+    this.#db.exec('PRAGMA incremental_vacuum')
     this.#checkpoint('TRUNCATE')
   }
 
@@ -169,15 +162,15 @@ export class WriterConnection {
   }
 
   #shrink(): void {
-    const pages = this.#db.pragma('page_count', { simple: true }) as number
-    const free = this.#db.pragma('freelist_count', { simple: true }) as number
-    if (free > VACUUM_PAGES && free * 4 > pages) this.#db.pragma(`incremental_vacuum(${VACUUM_PAGES})`)
+    const pages = this.#db.figure('page_count')
+    const free = this.#db.figure('freelist_count')
+    if (free > VACUUM_PAGES && free * 4 > pages) this.#db.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`)
   }
 
   #checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
     // A checkpoint that fails (disk full, reader in the way) loses nothing; the next one tries again.
     try {
-      this.#db.pragma(`wal_checkpoint(${mode})`)
+      this.#db.exec(`PRAGMA wal_checkpoint(${mode})`)
       this.#walBytes = 0
     } catch (error) {
       if (!(error instanceof Error)) throw error
