@@ -28,7 +28,7 @@ export type Packet =
 /** Names of the packet types as upstream's metrics label them, by their number on the wire. */
 export const packetTypeLabels = ['DIAL_REQ', 'DIAL_RSP', 'CLOSE_REQ', 'CLOSE_RSP', 'DATA', 'DIAL_CLS', 'DRAIN'] as const
 
-/** Number of each type on the wire; the payload's field number follows it by two. */
+/** Number of each type on the wire. */
 export const packetNumbers = {
   dialRequest: 0,
   dialResponse: 1,
@@ -38,7 +38,9 @@ export const packetNumbers = {
   closeDial: 5,
   drain: 6,
 } as const
-const PAYLOAD_FIELD_OFFSET = 2
+
+/** Field of the oneof that carries each type's payload, by the type's number. */
+const payloadFields = [2, 3, 5, 6, 4, 7, 8] as const
 
 /** Decodes one message. @throws MalformedPacketError when it is not a packet or an id exceeds 2^53. */
 export function decodePacket(message: Buffer): Packet {
@@ -49,7 +51,7 @@ export function decodePacket(message: Buffer): Packet {
     if (field.number === 1 && field.kind === 'varint') number = safeInteger(field.value)
     else if (field.kind === 'bytes') payloads.set(field.number, field.value)
   }
-  return decodePayload(number, readFields(payloads.get(number + PAYLOAD_FIELD_OFFSET)))
+  return decodePayload(number, readFields(payloads.get(payloadFields[number] ?? 0)))
 }
 
 function decodePayload(number: number, fields: PayloadFields): Packet {
@@ -111,7 +113,7 @@ function safeInteger(value: bigint): number {
 /** Encodes one message; type 0 is left out on the wire, as proto3 does. */
 export function encodePacket(packet: Exclude<Packet, { readonly type: 'unknown' }>): Buffer {
   const number = packetNumbers[packet.type]
-  return Buffer.concat([varintField(1, number), bytesField(number + PAYLOAD_FIELD_OFFSET, encodePayload(packet))])
+  return Buffer.concat([varintField(1, number), bytesField(payloadFields[number], encodePayload(packet))])
 }
 
 function encodePayload(packet: Exclude<Packet, { readonly type: 'unknown' }>): Buffer {
@@ -149,7 +151,7 @@ export function dataPrefix(connectId: number, payloadBytes: number): Buffer {
   return Buffer.from([
     1 * 8,
     packetNumbers.data,
-    (packetNumbers.data + PAYLOAD_FIELD_OFFSET) * 8 + 2,
+    payloadFields[packetNumbers.data] * 8 + 2,
     ...varint(inner.length + payloadBytes),
     ...inner,
   ])
