@@ -29,6 +29,9 @@ const RESCAN_MS = 60_000
 /** A change is acted on once nothing changes for this long: files are not read while they are being copied. */
 const QUIET_MS = 100
 
+/** Survives a restart of the API server; that another controller takes over a minute after a crash is soon enough. */
+const PATIENT_LEASE = { leaseDurationMs: 60_000, renewDeadlineMs: 45_000, retryPeriodMs: 5_000 } as const
+
 /** Applies the stacks of the manifests directory and prunes what is removed from them; one controller does at a time. */
 export class ApplierManager implements Component {
   readonly name = 'applier-manager'
@@ -48,7 +51,7 @@ export class ApplierManager implements Component {
     await ensureDir(manifestsDir, { mode: modes.dataDir })
     const client = await this.#client.get()
     const election = new LeaderElection(
-      { namespace: 'kube-system', name: 'k0s-applier-manager', identity: nodeName, ...lease },
+      { namespace: 'kube-system', name: 'k0s-applier-manager', identity: nodeName, ...PATIENT_LEASE, ...lease },
       { client, log },
     )
     const deps = { client, mapper: new ResourceMapper(client), log }

@@ -18,9 +18,6 @@ export interface StackMember {
   readonly appliedBy: string | undefined
 }
 
-/** Lists in flight: this is never urgent. */
-const CONCURRENCY = 2
-
 /**
  * Everything in the cluster with a stack label, metadata only. Objects that a controller made (an EndpointSlice has the
  * labels of its Service) do not count. Kinds that cannot be listed are named in `unread`: of them nothing is known.
@@ -28,7 +25,8 @@ const CONCURRENCY = 2
 export async function readInventory(
   client: KubeClient,
   kinds: readonly ApiResource[],
-  { signal }: { readonly signal: AbortSignal },
+  /** `concurrency`: lists in flight at once. */
+  { signal, concurrency }: { readonly signal: AbortSignal; readonly concurrency: number },
 ): Promise<{ readonly members: readonly StackMember[]; readonly unread: readonly string[] }> {
   const members: StackMember[] = []
   const unread: string[] = []
@@ -48,7 +46,7 @@ export async function readInventory(
       }
     }
   }
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
+  await Promise.all(Array.from({ length: concurrency }, worker))
   return { members, unread }
 }
 

@@ -49,7 +49,7 @@ export class StackReconciler {
   async sweep(stacks: ReadonlyMap<string, Stack>, signal: AbortSignal): Promise<void> {
     const { client, mapper } = this.#deps
     const kinds = await mapper.refresh({ signal })
-    const { members, unread } = await readInventory(client, kinds, { signal })
+    const { members, unread } = await readInventory(client, kinds, { signal, concurrency: 2 }) // never urgent
     const live = new Map(members.map((member) => [identityOf(member), member]))
     for (const [stack, applied] of this.#applied) {
       for (const [key, known] of applied) {
@@ -71,7 +71,7 @@ export class StackReconciler {
     const { client, mapper } = this.#deps
     const wanted = new Set([...stacks.values()].flatMap(({ objects }) => [...objects.values()].map(({ kind }) => kind)))
     const kinds = (await mapper.refresh({ signal })).filter(({ kind }) => wanted.has(kind))
-    const { members } = await readInventory(client, kinds, { signal })
+    const { members } = await readInventory(client, kinds, { signal, concurrency: 8 })
     for (const member of members) this.#appliedOf(member.stack).set(identityOf(member), member)
     // A stack that is known only from the cluster is not ours to remove here; `sweep` judges it by its owner.
     for (const name of [...this.#applied.keys()]) if (!stacks.has(name)) this.#applied.delete(name)

@@ -75,6 +75,24 @@ describe('LeaderElection', () => {
     await b
   })
 
+  it('does not wait a whole period for an API server that is just starting', async () => {
+    let refused = 0
+    server.intercept = ({ method }, response) => {
+      if (method !== 'POST' || refused === 2) return false
+      refused += 1
+      fail(response, 404, 'NotFound', 'namespaces "kube-system" not found')
+      return true
+    }
+    const election = new LeaderElection(
+      { namespace: 'kube-system', name: 'k0s', identity: 'a', retryPeriodMs: 3_600_000 },
+      { client, log: silentLogger },
+    )
+    await new Promise<void>((resolve) => {
+      void election.run(stop.signal, () => Promise.resolve(resolve()))
+    })
+    assert.equal(refused, 2)
+  })
+
   it('stops leading before the lease can expire when it cannot be renewed', async () => {
     const a = campaign('a')
     await until(() => leaders.length === 1)

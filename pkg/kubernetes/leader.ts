@@ -1,4 +1,5 @@
 import { errorMessage } from '#pkg/errors/error.ts'
+import { backoffMs } from '#pkg/lifecycle/backoff.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -66,9 +67,14 @@ export class LeaderElection {
    */
   async run(signal: AbortSignal, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const stopped = (): boolean => signal.aborted
-    while (!stopped()) {
-      if (await this.#tryAcquire(signal)) await this.#leadWhileRenewed(signal, lead)
-      await sleep(this.#options.retryPeriodMs, { signal }).catch(() => undefined)
+    const { retryPeriodMs } = this.#options
+    for (let failures = 0; !stopped();) {
+      const attempt = await this.#tryAcquire(signal)
+      if (attempt === 'acquired') await this.#leadWhileRenewed(signal, lead)
+      failures = attempt === 'failed' ? failures + 1 : 0
+      // A lease that another holds is asked for in peace; an API server that is just starting, more often.
+      const pauseMs = failures === 0 ? retryPeriodMs : backoffMs(failures - 1, { initialMs: 100, maxMs: retryPeriodMs })
+      await sleep(pauseMs, { signal }).catch(() => undefined)
     }
   }
 
@@ -102,8 +108,8 @@ export class LeaderElection {
       if (stopped()) return
       const leftMs = renewDeadlineMs - (performance.now() - renewedAtMs)
       const renewed =
-        leftMs > 0 && (await withDeadline(signal, leftMs, (inner) => this.#tryAcquire(inner)).catch(() => false))
-      if (renewed) renewedAtMs = performance.now()
+        leftMs > 0 && (await withDeadline(signal, leftMs, (inner) => this.#tryAcquire(inner)).catch(() => 'failed'))
+      if (renewed === 'acquired') renewedAtMs = performance.now()
       else if (performance.now() - renewedAtMs >= renewDeadlineMs - retryPeriodMs) {
         this.#log.warn('lease lost')
         leading.abort(new Error(`lease ${this.#options.name} could not be renewed`))
@@ -111,14 +117,14 @@ export class LeaderElection {
     }
   }
 
-  /** One attempt; false when another holds the lease or the API server does not answer. */
-  async #tryAcquire(signal: AbortSignal): Promise<boolean> {
+  /** One attempt to get or renew the lease. */
+  async #tryAcquire(signal: AbortSignal): Promise<'acquired' | 'held' | 'failed'> {
     try {
-      return await this.#acquire(signal)
+      return (await this.#acquire(signal)) ? 'acquired' : 'held'
     } catch (thrown) {
       const lostRace = isConflict(thrown) || isAlreadyExists(thrown)
       if (!lostRace && !signal.aborted) this.#log.debug('lease not reachable', { err: errorMessage(thrown) })
-      return false
+      return 'failed'
     }
   }
 

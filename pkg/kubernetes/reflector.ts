@@ -52,10 +52,11 @@ export async function reflect<T extends KubeObject = KubeObject>(
     } catch (thrown) {
       if (stopped()) return
       // The first 410 is answered by listing at once; a list that fails keeps the version undefined.
-      if (isGone(thrown)) store.resourceVersion = undefined
+      const gone = isGone(thrown)
+      if (gone) store.resourceVersion = undefined
       if (performance.now() - startedAt >= HEALTHY_WATCH_MS) failures = 0
       failures += 1
-      if (failures === 1 || failures % 20 === 0) {
+      if (!gone && (failures === 1 || failures % 20 === 0)) {
         log.warn('watch interrupted', { resource: ref.resource, err: errorMessage(thrown), failures })
       }
     }
