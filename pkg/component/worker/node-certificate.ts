@@ -7,7 +7,6 @@ import { readIfExists, writeFileAtomic } from '#pkg/file/atomic.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
 import { renderKubeconfig } from '#pkg/kubernetes/kubeconfig.ts'
 import { errnoCode } from '#pkg/errors/error.ts'
-import { JoinError } from '#pkg/component/worker/errors.ts'
 import { readPemPair } from '#pkg/component/worker/pem-file.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 
@@ -29,7 +28,7 @@ export function nodeCertificate(context: WorkerContext): Component {
       try {
         await requestNodeCertificate(context, start)
       } catch (err) {
-        if (err instanceof JoinError) await forgetJoin(context)
+        await forgetJoin(context)
         throw err
       }
     },
@@ -77,7 +76,7 @@ async function requestNodeCertificate(context: WorkerContext, { signal, log }: S
   log.info('node joined', { node: options.nodeName, durationMs: Math.round(performance.now() - startedAt) })
 }
 
-/** A refused join leaves nothing: what was written for it goes, and the directories that held nothing else. */
+/** A join that failed or was called off leaves nothing: what was written for it goes, and the directories that held nothing else. */
 async function forgetJoin({ layout, options }: WorkerContext): Promise<void> {
   for (const file of [layout.bootstrapKeyFile, layout.caFile]) await rm(file, { force: true })
   for (const dir of [layout.kubeletPkiDir, options.vars.workerPkiDir]) {
