@@ -90,6 +90,7 @@ describe('rules', () => {
 -A INPUT -m comment --comment "cali:x" -j cali-INPUT
 -A INPUT -j KUBE-FIREWALL
 -A INPUT -p tcp --dport 22 -j ACCEPT
+-A FORWARD -m comment --comment "cali:mp77cMpurHhyjLrM" -j MARK --set-xmark 0x10000/0x10000
 -A KUBE-FIREWALL -j DROP
 -A DOCKER -j RETURN
 COMMIT

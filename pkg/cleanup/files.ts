@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readMountPoints } from '#pkg/cleanup/mount-table.ts'
 import { removeTree } from '#pkg/cleanup/remove-tree.ts'
@@ -8,6 +8,7 @@ import type { ResetStep } from '#pkg/cleanup/step.ts'
 export const removeSharedFiles: ResetStep = {
   name: 'shared files',
   run: async ({ vars, root }) => {
+    const shared = ['var/lib/cni/networks', 'var/lib/cni', 'var/lib/calico', 'run/containerd']
     const plugins = await stagedPlugins(join(vars.dataDir, 'cni-plugins.json'))
     const files = [
       join(vars.cniConfDir, '10-calico.conflist'),
@@ -19,7 +20,10 @@ export const removeSharedFiles: ResetStep = {
       join(root, 'run/calico'),
       join(root, 'run/containerd/s'),
     ]
-    return await removeAll(files, root)
+    const report = await removeAll(files, root)
+    // Others may keep files there, too: rmdir takes empty ones only.
+    for (const dir of shared) await rmdir(join(root, dir)).catch(() => undefined)
+    return report
   },
 }
 

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { ResetContext, ResetStep } from '#pkg/cleanup/step.ts'
 
@@ -22,10 +24,9 @@ export const removeRules: ResetStep = {
       }
     }
     await attempt('nftables', async () => await removeTables(context, ourTables))
-    for (const name of ['iptables', 'ip6tables', 'iptables-legacy', 'ip6tables-legacy']) {
-      await attempt(name, async () => await removeChains(context, name))
-    }
+    for (const name of await iptablesInUse(context)) await attempt(name, async () => await removeChains(context, name))
     await attempt('nftables', async () => await removeEmptyTables(context))
+    await attempt('ipset', async () => await removeSets(context))
     return { removed, problems }
   },
 }
@@ -60,12 +61,32 @@ export function isEmptyTable(listing: string): boolean {
     .every((line) => /^(|[{}]|#.*|table .*|chain [A-Z]+ [{]|type .* policy accept;)$/.test(line))
 }
 
+/** Listing legacy rules makes the kernel create their tables: they are looked at only where there are some. */
+async function iptablesInUse({ root }: ResetContext): Promise<readonly string[]> {
+  const legacy = await Promise.all(
+    ['ip', 'ip6'].map(async (family) => {
+      const tables = await readFile(join(root, `proc/net/${family}_tables_names`), 'utf8').catch(() => '')
+      return tables.trim() === '' ? [] : [`${family}tables-legacy`]
+    }),
+  )
+  return ['iptables', 'ip6tables', ...legacy.flat()]
+}
+
+/** Felix's sets of addresses; the rules that use them are gone. */
+async function removeSets({ run }: ResetContext): Promise<readonly string[]> {
+  const listed = (await run('ipset', ['list', '-name'])) ?? ''
+  const sets = listed.split('\n').filter((name) => /^cali[46]/.test(name))
+  for (const name of sets) await run('ipset', ['destroy', name])
+  return sets.length === 0 ? [] : [`${sets.length} ipsets`]
+}
+
 async function removeChains({ run }: ResetContext, name: string): Promise<readonly string[]> {
   const saved = await run(`${name}-save`, [])
   if (saved === undefined) return []
   const { text, chains } = withoutOurChains(saved)
-  if (chains.length > 0) await run(`${name}-restore`, [], text)
-  return chains.map((chain) => `${name} ${chain}`)
+  if (text === saved) return []
+  await run(`${name}-restore`, [], text)
+  return [`${chains.length} chains of ${name}`]
 }
 
 /** The output of iptables-save without our chains and the rules in them or leading to them. */
@@ -78,6 +99,8 @@ export function withoutOurChains(saved: string): { readonly text: string; readon
   const kept = saved.split('\n').filter((line) => {
     const chain = /^:(\S+) /.exec(line)?.[1] ?? /^-A (\S+)/.exec(line)?.[1]
     if (chain !== undefined && ours.has(chain)) return false
+    // Felix marks its rules in the chains of others.
+    if (/ --comment "?cali:/.test(line)) return false
     const target = /\s-[jg] (\S+)/.exec(line)?.[1]
     return target === undefined || !ours.has(target)
   })

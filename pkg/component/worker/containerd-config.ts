@@ -65,6 +65,8 @@ disabled_plugins = [${disabledPlugins.map(quote).join(', ')}]
 
 [${runtime}.containerd.runtimes.runc.options]
   BinaryName = ${quote(options.runc)}
+  # runc's own state; its default directory is shared by every containerd of a machine.
+  Root = ${quote(`${options.stateDir}/runc`)}
   SystemdCgroup = ${String(options.cgroupDriver === 'systemd')}
 `
 }
