@@ -4,8 +4,7 @@ import type { NodeConfig } from '#pkg/config/load.ts'
 import { ports } from '#pkg/constant/ports.ts'
 import { K0sError } from '#pkg/errors/error.ts'
 import { asFileError } from '#pkg/file/errors.ts'
-import { assertPortFree, portOwner, PortInUseError } from '#pkg/net/port.ts'
-import { managedProcesses } from '#pkg/supervisor/orphan.ts'
+import { assertPortFree } from '#pkg/net/port.ts'
 
 /** There is too little room for a datastore. */
 export class DiskSpaceError extends K0sError {
@@ -59,21 +58,10 @@ export function neededPorts(
 }
 
 /**
- * Fails when a port is taken by a stranger. A child that a killed supervisor left is none: it is ended when its component
- * starts.
+ * Fails when a port is taken. What a killed supervisor left has been ended before.
  *
  * @throws PortInUseError naming the port and its owner.
  */
-export async function assertPortsFree(needed: readonly NeededPort[], runDir: string): Promise<void> {
-  for (const { name, host, port } of needed) {
-    try {
-      await assertPortFree(host, port, { name })
-    } catch (err) {
-      if (!(err instanceof PortInUseError) || !isOrphan(portOwner(port), runDir)) throw err
-    }
-  }
-}
-
-function isOrphan(pid: number | undefined, runDir: string): boolean {
-  return pid !== undefined && managedProcesses(runDir).some((process) => process.pid === pid)
+export async function assertPortsFree(needed: readonly NeededPort[]): Promise<void> {
+  for (const { name, host, port } of needed) await assertPortFree(host, port, { name })
 }

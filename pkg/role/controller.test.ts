@@ -107,7 +107,7 @@ describe('checks before a controller starts', () => {
     const { port } = server.address() as { port: number }
     try {
       await assert.rejects(
-        assertPortsFree([{ name: 'etcd', host: '127.0.0.1', port }], dir),
+        assertPortsFree([{ name: 'etcd', host: '127.0.0.1', port }]),
         new RegExp(`port ${port} of etcd is in use by .*process ${process.pid}`),
       )
     } finally {

@@ -18,6 +18,7 @@ import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-opt
 import { controllerStatus } from '#pkg/role/controller-status.ts'
 import { NotRootError, preFlight } from '#pkg/role/worker.ts'
 import { startStatusServer } from '#pkg/status/server.ts'
+import { endAllOrphans } from '#pkg/supervisor/orphan.ts'
 
 /** Collaborators of the role. */
 export interface ControllerRoleDeps {
@@ -95,10 +96,8 @@ async function runNode(options: ControllerRoleOptions, config: NodeConfig, deps:
   await using node = await createNode(options, config, log)
   const { manager } = node
   const running = new Set(manager.status().map(({ name }) => name))
-  await assertPortsFree(
-    neededPorts(config, (name) => running.has(name)),
-    vars.runDir,
-  )
+  await endAllOrphans(vars.runDir, { log })
+  await assertPortsFree(neededPorts(config, (name) => running.has(name)))
   if (runsWorker(options)) await preFlight(options, log)
   await writeRuntimeConfig(config)
   const stopping = new AbortController()
