@@ -4,13 +4,15 @@ import { connect as connectHttp2 } from 'node:http2'
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import { createCa } from '#pkg/certificate/authority.ts'
+import { issueCertificate } from '#pkg/certificate/issue.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import { encodePacket } from '#konnectivity/proto/packet.ts'
 import { grpcFrame } from '#konnectivity/proto/grpc-frame.ts'
 import type { Issued } from '#konnectivity/testing/certificates.ts'
 import { connectThrough } from '#konnectivity/testing/connect-client.ts'
 import { echo, readHash, startEndpoint, writeRandom } from '#konnectivity/testing/endpoints.ts'
-import { TunnelFixture } from '#konnectivity/testing/runners.ts'
+import { agentSubject, TunnelFixture } from '#konnectivity/testing/runners.ts'
 import type { RunningServer } from '#konnectivity/testing/runners.ts'
 import { TcpProxy } from '#konnectivity/testing/tcp-proxy.ts'
 import { until } from '#konnectivity/testing/until.ts'
@@ -18,7 +20,7 @@ import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
 import { metadata, paths } from '#konnectivity/tunnel/protocol.ts'
 
 const KIB = 1024
-const AGENT_SUBJECT = '/O=k0s:tunnel-agents/CN=k0s:tunnel-agent:scripted'
+const AGENT_SUBJECT = agentSubject('scripted')
 
 /** An agent that does what a test tells it: upstream's protocol on one stream. */
 class ScriptedAgent {
@@ -66,7 +68,7 @@ describe('tunnel faults', function () {
   let running: RunningServer
   let certificate: Issued
   beforeEach(async () => {
-    fixture = await TunnelFixture.create()
+    fixture = await TunnelFixture.create({ createCa, issueCertificate })
     running = await fixture.startServer()
     certificate = await fixture.ca.issue(AGENT_SUBJECT)
   })
@@ -261,15 +263,15 @@ describe('tunnel faults', function () {
   })
 
   it('refuses agents without the right certificate', async () => {
-    const stranger = await fixture.ca.issue('/O=system:nodes/CN=system:node:worker-0')
-    const nameless = await fixture.ca.issue('/O=k0s:tunnel-agents/CN=worker-0')
+    const stranger = await fixture.ca.issue({ commonName: 'system:node:worker-0', organizations: ['system:nodes'] })
+    const nameless = await fixture.ca.issue({ commonName: 'worker-0', organizations: ['k0s:tunnel-agents'] })
     for (const presented of [undefined, stranger, nameless]) {
       const agent = new ScriptedAgent(fixture, running.addresses.agentPort, presented)
       const [headers] = (await once(agent.stream, 'response')) as [Record<string, string>]
       assert.equal(headers['grpc-status'], '16')
       await once(agent.session, 'close')
     }
-    await using strangers = await TunnelFixture.create()
+    await using strangers = await TunnelFixture.create({ createCa, issueCertificate })
     const foreign = await strangers.ca.issue(AGENT_SUBJECT)
     const agent = new ScriptedAgent(fixture, running.addresses.agentPort, foreign)
     const [headers] = (await once(agent.stream, 'response')) as [Record<string, string>]

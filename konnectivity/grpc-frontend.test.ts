@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { createCa } from '#pkg/certificate/authority.ts'
+import { issueCertificate } from '#pkg/certificate/issue.ts'
 import { echo, startEndpoint } from '#konnectivity/testing/endpoints.ts'
 import { GrpcClient } from '#konnectivity/testing/grpc-client.ts'
 import { TunnelFixture } from '#konnectivity/testing/runners.ts'
@@ -11,7 +13,7 @@ describe('tunnel, gRPC over a unix socket', function () {
   let fixture: TunnelFixture
   let running: RunningServer
   before(async () => {
-    fixture = await TunnelFixture.create()
+    fixture = await TunnelFixture.create({ createCa, issueCertificate })
     running = await fixture.startServer({ mode: 'grpc' })
     await fixture.startAgent('worker-0', [running.addresses.agentPort])
   })

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { createCa } from '#pkg/certificate/authority.ts'
+import { issueCertificate } from '#pkg/certificate/issue.ts'
 import { connectThrough } from '#konnectivity/testing/connect-client.ts'
 import { echo, readHash, startEndpoint, writeRandom } from '#konnectivity/testing/endpoints.ts'
 import type { Endpoint } from '#konnectivity/testing/endpoints.ts'
@@ -16,7 +18,7 @@ describe('tunnel, HTTP CONNECT over a unix socket', function () {
   let fixture: TunnelFixture
   let running: RunningServer
   before(async () => {
-    fixture = await TunnelFixture.create()
+    fixture = await TunnelFixture.create({ createCa, issueCertificate })
     running = await fixture.startServer()
   })
   after(() => fixture[Symbol.asyncDispose]())

@@ -7,6 +7,7 @@ import type { KonnectivityServerOptions } from '#konnectivity/server/options.ts'
 import { KonnectivityServer } from '#konnectivity/server/server.ts'
 import type { ServerAddresses } from '#konnectivity/server/server.ts'
 import { TestCa } from '#konnectivity/testing/certificates.ts'
+import type { CertificateTools, TestSubject } from '#konnectivity/testing/certificates.ts'
 import { until } from '#konnectivity/testing/until.ts'
 
 /** A server that listens, with what a test needs to reach it. */
@@ -30,8 +31,11 @@ export class TunnelFixture implements AsyncDisposable {
   }
 
   /** A fixture with a CA of its own. */
-  static async create(log: Logger = silentLogger): Promise<TunnelFixture> {
-    return new TunnelFixture(await TestCa.create(), log)
+  static async create<Ca extends { readonly certPem: string }>(
+    tools: CertificateTools<Ca>,
+    log: Logger = silentLogger,
+  ): Promise<TunnelFixture> {
+    return new TunnelFixture(await TestCa.create(tools), log)
   }
 
   /** Something else that ends with the fixture. */
@@ -42,7 +46,7 @@ export class TunnelFixture implements AsyncDisposable {
   /** Starts a server on free ports with a unix socket frontend. */
   async startServer(options: Partial<KonnectivityServerOptions> = {}): Promise<RunningServer> {
     this.#count += 1
-    const certificate = await this.ca.issue('/CN=konnectivity-server')
+    const certificate = await this.ca.issue({ commonName: 'konnectivity-server' })
     const udsName = join(this.ca.dir, `frontend-${this.#count}.sock`)
     const server = new KonnectivityServer(
       {
@@ -68,7 +72,7 @@ export class TunnelFixture implements AsyncDisposable {
     agentPorts: readonly number[],
     options: Partial<KonnectivityAgentOptions> = {},
   ): Promise<KonnectivityAgent> {
-    const { certPem, keyPem } = await this.ca.issue(`/O=k0s:tunnel-agents/CN=k0s:tunnel-agent:${nodeName}`)
+    const { certPem, keyPem } = await this.ca.issue(agentSubject(nodeName))
     const agent = new KonnectivityAgent(
       {
         nodeName,
@@ -88,4 +92,9 @@ export class TunnelFixture implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync()
   }
+}
+
+/** The subject that the server's authenticator asks for. */
+export function agentSubject(nodeName: string): TestSubject {
+  return { commonName: `k0s:tunnel-agent:${nodeName}`, organizations: ['k0s:tunnel-agents'] }
 }

@@ -49,7 +49,9 @@ export class TcpProxy implements AsyncDisposable {
         this.#sockets.delete(socket)
         if (!this.#frozen) other.destroy()
       })
-      socket.on('data', (chunk) => void (this.#frozen || other.write(chunk)))
+      socket.on('data', (chunk) => {
+        if (!this.#frozen) other.write(chunk)
+      })
     }
   }
 }
