@@ -7,7 +7,8 @@ const layers = [
   ['L4', '^pkg/role/'],
   ['L5', '^cmd/'],
 ]
-const test = '[.]test[.]ts$'
+/** Tests, and what only tests import (rule product-imports-tests). */
+const test = '[.]test[.]ts$|/testing/'
 const upward = layers.slice(0, -1).map(([name, path], i) => ({
   name: `${name}-imports-upward`,
   severity: 'error',

@@ -23,7 +23,8 @@ function is({ name, argv }: HostProcess, component: string): boolean {
  * `serves` (what users have of it) holds again.
  */
 export async function killAndAwait(host: Host, component: string, serves: () => Promise<void>): Promise<void> {
-  const before = await theProcess(host, component)
+  // One that ended because the API server was away just now comes back by itself first.
+  const before = await eventually(`${component} runs`, BACK_WITHIN_MS, () => theProcess(host, component))
   process.kill(before.pid, 'SIGKILL')
   const began = Date.now()
   await eventually(`${component} is back on ${host.name}`, BACK_WITHIN_MS, async () => {
