@@ -1,9 +1,8 @@
 import { stackLabels } from '#pkg/applier/manifest.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
-import type { ApiResource } from '#pkg/kubernetes/discovery.ts'
 import { isNotFound } from '#pkg/kubernetes/errors.ts'
 import { apiVersionOf } from '#pkg/kubernetes/discovery.ts'
-import type { KubeObject, ResourceRef } from '#pkg/kubernetes/types.ts'
+import type { ApiResource, KubeObject, ResourceRef } from '#pkg/kubernetes/types.ts'
 
 /** An object in the cluster that carries a stack label. */
 export interface StackMember {
@@ -18,19 +17,22 @@ export interface StackMember {
   readonly appliedBy: string | undefined
 }
 
+/** A kind and where its objects are listed. */
+export type Kind = Pick<ApiResource, 'kind' | 'group' | 'version' | 'resource'>
+
 /**
  * Everything in the cluster with a stack label, metadata only. Objects that a controller made (an EndpointSlice has the
  * labels of its Service) do not count. Kinds that cannot be listed are named in `unread`: of them nothing is known.
  */
 export async function readInventory(
   client: KubeClient,
-  kinds: readonly ApiResource[],
+  kinds: readonly Kind[],
   /** `concurrency`: lists in flight at once. */
   { signal, concurrency }: { readonly signal: AbortSignal; readonly concurrency: number },
 ): Promise<{ readonly members: readonly StackMember[]; readonly unread: readonly string[] }> {
   const members: StackMember[] = []
   const unread: string[] = []
-  const queue = oneVersionEach(kinds).filter(isPrunable).values()
+  const queue = oneVersionEach(kinds).values()
   const worker = async (): Promise<void> => {
     for (const kind of queue) {
       const { group, version, resource } = kind
@@ -66,7 +68,7 @@ export async function readMember(
   }
 }
 
-function member(kind: ApiResource, item: KubeObject): StackMember {
+function member(kind: Kind, item: KubeObject): StackMember {
   const { group, version, resource } = kind
   const ref: ResourceRef = { group, version, resource, namespace: item.metadata.namespace }
   return toMember({ ref, kind: kind.kind, group }, item)
@@ -94,12 +96,13 @@ function isOwn({ metadata }: KubeObject): boolean {
   return metadata.labels?.[stackLabels.stack] !== undefined && (metadata.ownerReferences ?? []).length === 0
 }
 
-function isPrunable({ verbs, kind, resource }: ApiResource): boolean {
+/** Whether a stack can hold objects of this kind. */
+export function isPrunable({ verbs, kind, resource }: ApiResource): boolean {
   return verbs.includes('list') && verbs.includes('delete') && kind !== 'Event' && !resource.includes('/')
 }
 
-function oneVersionEach(kinds: readonly ApiResource[]): readonly ApiResource[] {
-  const first = new Map<string, ApiResource>()
+function oneVersionEach(kinds: readonly Kind[]): readonly Kind[] {
+  const first = new Map<string, Kind>()
   for (const kind of kinds) {
     const key = apiVersionOf(kind.group, kind.resource)
     if (!first.has(key)) first.set(key, kind)

@@ -1,5 +1,5 @@
 import { checksum, identity, identityOf, labelled } from '#pkg/applier/manifest.ts'
-import { readInventory, readMember, toMember, type StackMember } from '#pkg/applier/inventory.ts'
+import { isPrunable, readInventory, readMember, toMember, type StackMember } from '#pkg/applier/inventory.ts'
 import type { Stack } from '#pkg/applier/stack-reader.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import { applyObjects, describeObject, type ApplyDeps, type ApplyOutcome } from '#pkg/kubernetes/apply.ts'
@@ -48,7 +48,7 @@ export class StackReconciler {
    */
   async sweep(stacks: ReadonlyMap<string, Stack>, signal: AbortSignal): Promise<void> {
     const { client, mapper } = this.#deps
-    const kinds = await mapper.refresh({ signal })
+    const kinds = (await mapper.refresh({ signal })).filter(isPrunable)
     const { members, unread } = await readInventory(client, kinds, { signal, concurrency: 2 }) // never urgent
     const live = new Map(members.map((member) => [identityOf(member), member]))
     for (const [stack, applied] of this.#applied) {
@@ -69,9 +69,18 @@ export class StackReconciler {
   /** Learns what is applied already, so that a restart does not apply everything again. */
   async prime(stacks: ReadonlyMap<string, Stack>, signal: AbortSignal): Promise<void> {
     const { client, mapper } = this.#deps
-    const wanted = new Set([...stacks.values()].flatMap(({ objects }) => [...objects.values()].map(({ kind }) => kind)))
-    const kinds = (await mapper.refresh({ signal })).filter(({ kind }) => wanted.has(kind))
-    const { members } = await readInventory(client, kinds, { signal, concurrency: 8 })
+    const samples = new Map<string, KubeObject>()
+    for (const { objects } of stacks.values()) {
+      for (const object of objects.values()) samples.set(`${object.apiVersion} ${object.kind}`, object)
+    }
+    const refs = await Promise.all(
+      [...samples.values()].map(async (object) => ({
+        kind: object.kind,
+        ref: await mapper.refFor(object, { signal }),
+      })),
+    )
+    const known = refs.flatMap(({ kind, ref }) => (ref === undefined ? [] : [{ kind, ...ref }]))
+    const { members } = await readInventory(client, known, { signal, concurrency: 8 })
     for (const member of members) this.#appliedOf(member.stack).set(identityOf(member), member)
     // A stack that is known only from the cluster is not ours to remove here; `sweep` judges it by its owner.
     for (const name of [...this.#applied.keys()]) if (!stacks.has(name)) this.#applied.delete(name)

@@ -1,16 +1,6 @@
+import { builtinKinds } from '#pkg/kubernetes/builtin-kinds.ts'
 import type { CallOptions, KubeClient } from '#pkg/kubernetes/client.ts'
-import type { KubeObject, ResourceRef } from '#pkg/kubernetes/types.ts'
-
-/** One kind that the API server serves. */
-export interface ApiResource {
-  readonly group: string
-  readonly version: string
-  readonly kind: string
-  /** Plural. */
-  readonly resource: string
-  readonly namespaced: boolean
-  readonly verbs: readonly string[]
-}
+import type { ApiResource, KubeObject, ResourceRef } from '#pkg/kubernetes/types.ts'
 
 /** Aggregated discovery (one answer for all groups), with the plain list of groups for servers that lack it. */
 const AGGREGATED = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json'
@@ -32,12 +22,12 @@ export async function discover(client: KubeClient, options: CallOptions = {}): P
 const MISSING_FOR_MS = 100
 
 /**
- * Kind to resource, from discovery, read again when a kind is asked for that it does not know (a CRD that was
+ * Kind to resource: built-in kinds from a table, others from discovery, read again when a kind is asked for that it does not know (a CRD that was
  * established since).
  */
 export class ResourceMapper {
   readonly #client: KubeClient
-  #resources: readonly ApiResource[] = []
+  #resources: readonly ApiResource[] = builtinKinds
   #readAtMs = -Infinity
   #reading: Promise<readonly ApiResource[]> | undefined
 

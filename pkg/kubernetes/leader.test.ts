@@ -88,7 +88,10 @@ describe('LeaderElection', () => {
       { client, log: silentLogger },
     )
     await new Promise<void>((resolve) => {
-      void election.run(stop.signal, () => Promise.resolve(resolve()))
+      void election.run(stop.signal, async () => {
+        resolve()
+        await Promise.resolve()
+      })
     })
     assert.equal(refused, 2)
   })

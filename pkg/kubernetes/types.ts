@@ -47,6 +47,17 @@ export interface ResourceRef {
   readonly namespace?: string | undefined
 }
 
+/** One kind that the API server serves. */
+export interface ApiResource {
+  readonly group: string
+  readonly version: string
+  readonly kind: string
+  /** Plural. */
+  readonly resource: string
+  readonly namespaced: boolean
+  readonly verbs: readonly string[]
+}
+
 /** One change as a watch reports it. `BOOKMARK` carries only a newer resource version. */
 export interface WatchEvent<T extends KubeObject = KubeObject> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'
