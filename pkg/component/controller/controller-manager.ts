@@ -59,6 +59,10 @@ export function controllerManagerArgs(options: ControllerOptions): string[] {
     'cluster-signing-cert-file': pki('ca.crt'),
     'cluster-signing-key-file': pki('ca.key'),
     controllers: '*,bootstrapsigner,tokencleaner',
+    // Every controller makes itself a service account and a token at start, some hundred requests: at the default of
+    // 20 a second that alone takes four seconds, during which no node gets a podCIDR.
+    'kube-api-burst': '400',
+    'kube-api-qps': '200',
     kubeconfig,
     // One controller for ever has nobody to elect; the lease of a killed one would hold it up for 15 s.
     'leader-elect': String(!single),
