@@ -8,7 +8,6 @@ import { join, resolve } from 'node:path'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { DatabaseLockedError, KineError } from '#pkg/kine/errors.ts'
 import { EtcdClient, prefixRange } from '#pkg/kine/testing/etcd-client.ts'
-import type { Message } from '#pkg/kine/testing/etcd-client.ts'
 import { startKine } from '#pkg/kine/testing/servers.ts'
 
 describe('runKine', function () {
@@ -24,7 +23,7 @@ describe('runKine', function () {
     const first = await startKine(dir)
     const before = first.connect()
     await before.put('a', '1')
-    const middle = (await before.put('a', '2')).header.revision as number
+    const middle = (await before.put('a', '2')).header.revision
     await before.put('b', 'x')
     await before.call('KV/Compact', { revision: middle })
     await before.call('Lease/LeaseGrant', { TTL: 1000, ID: 7 })
@@ -37,8 +36,8 @@ describe('runKine', function () {
     const after = second.connect()
     const { header: now, kvs } = await after.range('a')
     assert.deepEqual(now, header)
-    assert.deepEqual([kvs[0].version, kvs[0].value.toString(), kvs[0].mod_revision], [2, '2', middle])
-    assert.equal((await after.range('b', { revision: middle + 1 })).kvs[0].value.toString(), 'x')
+    assert.deepEqual([kvs[0]!.version, kvs[0]!.value.toString(), kvs[0]!.mod_revision], [2, '2', middle])
+    assert.equal((await after.range('b', { revision: middle + 1 })).kvs[0]!.value.toString(), 'x')
     await assert.rejects(after.range('a', { revision: middle - 1 }), { code: 11 })
     const lease = await after.call('Lease/LeaseTimeToLive', { ID: 7, keys: true })
     assert.deepEqual([lease.grantedTTL, lease.keys.map(String)], [1000, ['leased']])
@@ -56,7 +55,7 @@ describe('runKine', function () {
     await stream.next()
     const { events } = await stream.next()
     assert.deepEqual(
-      events.map(({ type, kv }: Message) => `${type} ${kv.key}`),
+      events.map(({ type, kv }) => `${type} ${String(kv.key)}`),
       ['Put a', 'Put b', 'Put leased', 'Delete b'],
     )
     assert.equal((await after.put('c', '1')).header.revision, header.revision + 1)
@@ -74,7 +73,7 @@ describe('runKine', function () {
         for (let i = 0; !stopping; i += 1) {
           const key = `round/${round}/${writer}/${i}`
           try {
-            acknowledged.set(key, (await etcd.put(key, key)).header.revision as number)
+            acknowledged.set(key, (await etcd.put(key, key)).header.revision)
           } catch {
             return
           }
@@ -90,7 +89,7 @@ describe('runKine', function () {
 
       const again = await serve(dir)
       const { kvs, header } = await again.etcd.call('KV/Range', prefixRange(`round/${round}/`))
-      const stored = new Map<string, number>(kvs.map((kv: Message) => [kv.key.toString(), kv.mod_revision]))
+      const stored = new Map<string, number>(kvs.map((kv) => [kv.key.toString(), kv.mod_revision]))
       for (const [key, at] of acknowledged) assert.equal(stored.get(key), at, key)
       const revisions = [...stored.values()].sort((a, b) => a - b)
       assert.deepEqual(
@@ -190,7 +189,7 @@ describe('runKine', function () {
     assert.ok(status.dbSize > 0)
     assert.deepEqual((await etcd.call('Maintenance/Alarm', {})).alarms, [])
     const { members } = await etcd.call('Cluster/MemberList', {})
-    assert.deepEqual(members[0].clientURLs, [`unix://${dir}/kine.sock`])
+    assert.deepEqual(members[0]!.clientURLs, [`unix://${dir}/kine.sock`])
     await etcd.call('Maintenance/Defragment', {})
     await assert.rejects(etcd.call('Cluster/MemberAdd', {}), { code: 12 })
   })

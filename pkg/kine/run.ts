@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { errorMessage } from '#pkg/errors/error.ts'
 import { SqliteDialect } from '#pkg/kine/dialect/sqlite/sqlite.ts'
-import { KineError } from '#pkg/kine/errors.ts'
+import { KineError, StoreError } from '#pkg/kine/errors.ts'
 import { Metrics, serveMetrics } from '#pkg/kine/metrics.ts'
 import { DEFAULT_ENDPOINT, DEFAULT_LISTEN_ADDRESS, parseEndpoint } from '#pkg/kine/options.ts'
 import type { KineFiles, KineOptions } from '#pkg/kine/options.ts'
@@ -51,7 +51,7 @@ export async function runKine(options: KineOptions, deps: KineDeps): Promise<voi
   await using cleanup = new AsyncDisposableStack()
 
   const dialect = new SqliteDialect({ file: endpoint.file, files: files.sqlite }, { onFailure: failed.reject })
-  const store = await Store.open(
+  const store = await openStore(
     {
       ringBytes: options.watchCacheBytes ?? RING_BYTES,
       cacheBytes: CACHE_BYTES,
@@ -83,6 +83,18 @@ export async function runKine(options: KineOptions, deps: KineDeps): Promise<voi
     await Promise.race([aborted(signal), failed.promise])
   } catch (error) {
     throw new KineError(`database ${endpoint.file}: ${errorMessage(error)}; kine must be started again`, {
+      cause: error,
+    })
+  }
+}
+
+async function openStore(...args: Parameters<typeof Store.open>): Promise<Store> {
+  try {
+    return await Store.open(...args)
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    const reason = errorMessage(error.cause ?? error)
+    throw new KineError(`cannot read the database: ${reason}; check its disk, or restore it from a backup`, {
       cause: error,
     })
   }

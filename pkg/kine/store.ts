@@ -69,27 +69,15 @@ export class Store implements Backend {
   /** Opens the database and loads the index. @throws KineError */
   static async open(options: StoreOptions, deps: StoreDeps): Promise<Store> {
     const state = await deps.dialect.open()
-    const index = new KeyIndex()
-    const lessor = new Lessor({ now: Date.now, monotonic: () => performance.now() })
-    for (const lease of state.leases) lessor.put(lease)
-    for (let after: Key | undefined; ;) {
-      const page = await deps.dialect.readIndex(after)
-      for (const version of page) {
-        index.apply(version)
-        lessor.moveKey(undefined, version)
-      }
-      after = page.at(-1)?.key
-      if (after === undefined) break
+    try {
+      return new Store(options, deps, await load(options, state, deps.dialect))
+    } catch (error) {
+      await deps.dialect.close()
+      throw error
     }
-    const ring = await warmRing(options.ringBytes, state, deps.dialect)
-    return new Store(options, deps, { state, index, lessor, ring })
   }
 
-  private constructor(
-    options: StoreOptions,
-    deps: StoreDeps,
-    loaded: { readonly state: StoredState; readonly index: KeyIndex; readonly lessor: Lessor; readonly ring: Ring },
-  ) {
+  private constructor(options: StoreOptions, deps: StoreDeps, loaded: Loaded) {
     const { dialect, log } = deps
     const { state, index, lessor, ring } = loaded
     this.#dialect = dialect
@@ -274,6 +262,29 @@ export class Store implements Backend {
 
 function pinned<T>(value: T, pin: Disposable): Pinned<T> {
   return { value, [Symbol.dispose]: () => pin[Symbol.dispose]() }
+}
+
+interface Loaded {
+  readonly state: StoredState
+  readonly index: KeyIndex
+  readonly lessor: Lessor
+  readonly ring: Ring
+}
+
+async function load({ ringBytes }: StoreOptions, state: StoredState, dialect: Dialect): Promise<Loaded> {
+  const index = new KeyIndex()
+  const lessor = new Lessor({ now: Date.now, monotonic: () => performance.now() })
+  for (const lease of state.leases) lessor.put(lease)
+  for (let after: Key | undefined; ;) {
+    const page = await dialect.readIndex(after)
+    for (const version of page) {
+      index.apply(version)
+      lessor.moveKey(undefined, version)
+    }
+    after = page.at(-1)?.key
+    if (after === undefined) break
+  }
+  return { state, index, lessor, ring: await warmRing(ringBytes, state, dialect) }
 }
 
 /** The newest revisions of the log, so that watchers which come back after a restart are served from memory. */

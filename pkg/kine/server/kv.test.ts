@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
+import type { ServiceError } from '@grpc/grpc-js'
 import type { EtcdClient, Message } from '#pkg/kine/testing/etcd-client.ts'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
 import { TARGETS } from '#pkg/kine/testing/servers.ts'
 import type { TestServer } from '#pkg/kine/testing/servers.ts'
 
 const b = (text: string): Buffer => Buffer.from(text)
-const keys = (response: Message): string[] => response.kvs.map(({ key }: { key: Buffer }) => key.toString())
-const values = (response: Message): string[] => response.kvs.map(({ value }: { value: Buffer }) => value.toString())
+const keys = (response: Message): string[] => response.kvs.map(({ key }) => key.toString())
+const values = (response: Message): string[] => response.kvs.map(({ value }) => value.toString())
 const put = (key: string, value: string, more: object = {}): object => ({
   request_put: { key: b(key), value: b(value), ...more },
 })
@@ -25,7 +26,7 @@ for (const target of TARGETS) {
     let server: TestServer
     let etcd: EtcdClient
     const fails = async (call: Promise<unknown>, code: number, details: string): Promise<void> => {
-      await assert.rejects(call, (error: Message) => {
+      await assert.rejects(call, (error: ServiceError) => {
         assert.equal(error.details, details)
         assert.equal(error.code, code)
         return true
@@ -52,19 +53,19 @@ for (const target of TARGETS) {
       assert.equal(first.prev_kv, null)
       const second = await etcd.put('v/a', 'two', { prev_kv: true })
       assert.equal(second.header.revision, first.header.revision + 1)
-      assert.equal(second.prev_kv.value.toString(), 'one')
+      assert.equal(second.prev_kv!.value.toString(), 'one')
       const [kv] = (await etcd.range('v/a')).kvs
-      assert.equal(kv.version, 2)
-      assert.equal(kv.create_revision, first.header.revision)
-      assert.equal(kv.mod_revision, second.header.revision)
-      assert.equal(kv.value.toString(), 'two')
+      assert.equal(kv!.version, 2)
+      assert.equal(kv!.create_revision, first.header.revision)
+      assert.equal(kv!.mod_revision, second.header.revision)
+      assert.equal(kv!.value.toString(), 'two')
       const removed = await etcd.remove('v/a', { prev_kv: true })
       assert.equal(removed.deleted, 1)
-      assert.equal(removed.prev_kvs[0].value.toString(), 'two')
+      assert.equal(removed.prev_kvs[0]!.value.toString(), 'two')
       const again = await etcd.put('v/a', 'three')
       const [fresh] = (await etcd.range('v/a')).kvs
-      assert.equal(fresh.version, 1)
-      assert.equal(fresh.create_revision, again.header.revision)
+      assert.equal(fresh!.version, 1)
+      assert.equal(fresh!.create_revision, again.header.revision)
     })
 
     it('keeps an empty value and keys of any bytes in byte order', async () => {
@@ -77,10 +78,10 @@ for (const target of TARGETS) {
       for (const key of odd.toReversed()) await etcd.call('KV/Put', { key, value: Buffer.alloc(0) })
       const { kvs } = await etcd.call('KV/Range', { key: b('z'), range_end: b('{') })
       assert.deepEqual(
-        kvs.map((kv: Message) => kv.key.toString('hex')),
+        kvs.map((kv) => kv.key.toString('hex')),
         odd.map((key) => key.toString('hex')),
       )
-      assert.equal(kvs[0].value.length, 0)
+      assert.equal(kvs[0]!.value.length, 0)
     })
 
     it('lists with limit, more and count, and goes on behind the last key', async () => {
@@ -162,19 +163,19 @@ for (const target of TARGETS) {
       const refused = await etcd.txn({ ...create, failure: [get('k')] })
       assert.equal(refused.succeeded, false)
       assert.equal(refused.header.revision, created.header.revision)
-      const [{ response_range: seen }] = refused.responses
-      assert.equal(seen.kvs[0].mod_revision, created.header.revision)
-      const revision = seen.kvs[0].mod_revision as number
+      const seen = refused.responses[0]!.response_range
+      assert.equal(seen.kvs[0]!.mod_revision, created.header.revision)
+      const revision = seen.kvs[0]!.mod_revision
       const updated = await etcd.txn({ compare: [modIs('k', revision)], success: [put('k', '2')], failure: [get('k')] })
       assert.equal(updated.succeeded, true)
-      assert.equal(updated.responses[0].response_put.header.revision, updated.header.revision)
+      assert.equal(updated.responses[0]!.response_put.header.revision, updated.header.revision)
       const lost = await etcd.txn({ compare: [modIs('k', revision)], success: [del('k')], failure: [get('k')] })
       assert.equal(lost.succeeded, false)
       const gone = await etcd.txn({ compare: [modIs('k', updated.header.revision)], success: [del('k')] })
-      assert.deepEqual([gone.succeeded, gone.responses[0].response_delete_range.deleted], [true, 1])
+      assert.deepEqual([gone.succeeded, gone.responses[0]!.response_delete_range.deleted], [true, 1])
       const missing = await etcd.txn({ compare: [modIs('k', 5)], success: [del('k')], failure: [get('k')] })
       assert.equal(missing.succeeded, false)
-      assert.equal(missing.responses[0].response_range.kvs.length, 0)
+      assert.equal(missing.responses[0]!.response_range.kvs.length, 0)
     })
 
     it('compares every target, over ranges too', async () => {
@@ -182,7 +183,7 @@ for (const target of TARGETS) {
       const { header } = await etcd.put('cmp/a', 'y')
       await etcd.put('cmp/b', 'y')
       const holds = async (compare: object): Promise<boolean> =>
-        (await etcd.txn({ compare: [{ key: b('cmp/a'), ...compare }] })).succeeded as boolean
+        (await etcd.txn({ compare: [{ key: b('cmp/a'), ...compare }] })).succeeded
       assert.ok(await holds({ target: 'Version', result: 'Equal', version: 2 }))
       assert.ok(await holds({ target: 'Version', result: 'Greater', version: 1 }))
       assert.ok(await holds({ target: 'Create', result: 'Equal', create_revision: header.revision - 1 }))
@@ -210,20 +211,20 @@ for (const target of TARGETS) {
       })
       assert.equal(result.header.revision, header.revision + 1)
       const [first, second, third, fourth] = result.responses
-      assert.equal(first.response_put.prev_kv, null)
-      assert.equal(second.response_range.kvs[0].value.toString(), '1')
-      assert.equal(second.response_range.header.revision, header.revision + 1)
-      assert.equal(third.response_delete_range.prev_kvs[0].value.toString(), 'old')
-      assert.equal(fourth.response_range.count, 0)
+      assert.equal(first!.response_put.prev_kv, null)
+      assert.equal(second!.response_range.kvs[0]!.value.toString(), '1')
+      assert.equal(second!.response_range.header.revision, header.revision + 1)
+      assert.equal(third!.response_delete_range.prev_kvs[0]!.value.toString(), 'old')
+      assert.equal(fourth!.response_range.count, 0)
       const { kvs } = await etcd.call('KV/Range', prefixRange('m/'))
       assert.deepEqual(
-        kvs.map((kv: Message) => kv.mod_revision),
+        kvs.map((kv) => kv.mod_revision),
         [header.revision + 1, header.revision + 1],
       )
     })
 
     it('nests transactions, deciding all branches before the first change', async () => {
-      const before = (await etcd.put('n/a', '1')).header.revision as number
+      const before = (await etcd.put('n/a', '1')).header.revision
       const inner = {
         compare: [{ target: 'Version', result: 'Equal', key: b('n/new'), version: 0 }],
         success: [put('n/inner', 'yes')],
@@ -231,10 +232,10 @@ for (const target of TARGETS) {
       }
       const result = await etcd.txn({ success: [put('n/new', '1'), { request_txn: inner }] })
       assert.equal(result.header.revision, before + 1)
-      const [, { response_txn: nested }] = result.responses
+      const nested = result.responses[1]!.response_txn
       assert.equal(nested.succeeded, true)
       assert.equal(nested.header.revision, 0)
-      assert.equal((await etcd.range('n/inner')).kvs[0].value.toString(), 'yes')
+      assert.equal((await etcd.range('n/inner')).kvs[0]!.value.toString(), 'yes')
     })
 
     it('does not move the revision when nothing changes', async () => {
@@ -249,7 +250,7 @@ for (const target of TARGETS) {
       await etcd.put('i/a', 'kept')
       await etcd.call('KV/Put', { key: b('i/a'), ignore_value: true })
       const [kv] = (await etcd.range('i/a')).kvs
-      assert.deepEqual([kv.value.toString(), kv.version], ['kept', 2])
+      assert.deepEqual([kv!.value.toString(), kv!.version], ['kept', 2])
       await etcd.put('i/a', 'new', { ignore_lease: true })
       await fails(etcd.call('KV/Put', { key: b('i/none'), ignore_value: true }), 3, 'etcdserver: key not found')
       await fails(etcd.put('i/a', 'x', { ignore_value: true }), 3, 'etcdserver: value is provided')
@@ -276,7 +277,7 @@ for (const target of TARGETS) {
       const large = 'x'.repeat(1.5 * 1024 * 1024)
       await fails(etcd.put('large', large), 3, 'etcdserver: request is too large')
       assert.ok((await etcd.put('large', large.slice(64))).header.revision > 0)
-      assert.equal((await etcd.range('large')).kvs[0].value.length, large.length - 64)
+      assert.equal((await etcd.range('large')).kvs[0]!.value.length, large.length - 64)
       await assert.rejects(etcd.put('huge', 'x'.repeat(2 * 1024 * 1024)), { code: 8 })
     })
 
@@ -285,13 +286,13 @@ for (const target of TARGETS) {
       await etcd.put('g/dead', '1')
       const removed = await etcd.remove('g/dead')
       const last = await etcd.put('g/b', '1')
-      const at = removed.header.revision as number
+      const at = removed.header.revision
       const done = await etcd.call('KV/Compact', { revision: at, physical: true })
       assert.equal(done.header.revision, last.header.revision)
       const gone = 'etcdserver: mvcc: required revision has been compacted'
       await fails(etcd.range('g/a', { revision: first.header.revision }), 11, gone)
       await fails(etcd.range('g/a', { revision: second.header.revision }), 11, gone)
-      assert.equal((await etcd.range('g/a', { revision: at })).kvs[0].value.toString(), '2')
+      assert.equal((await etcd.range('g/a', { revision: at })).kvs[0]!.value.toString(), '2')
       assert.equal((await etcd.range('g/dead', { revision: at })).count, 0)
       await fails(etcd.call('KV/Compact', { revision: at }), 11, gone)
       await fails(
@@ -309,7 +310,7 @@ for (const target of TARGETS) {
       const { kvs, count } = await etcd.call('KV/Range', prefixRange('big/'))
       assert.equal(count, 200)
       assert.deepEqual(
-        kvs.map((kv: Message) => Number.parseInt(kv.value.subarray(0, 3).toString(), 10)),
+        kvs.map((kv) => Number.parseInt(kv.value.subarray(0, 3).toString(), 10)),
         [...kvs.keys()],
       )
       assert.equal((await etcd.call('KV/DeleteRange', prefixRange('big/'))).deleted, 200)
@@ -322,9 +323,9 @@ for (const target of TARGETS) {
         const attempts = clients.flatMap((client) =>
           [1, 2, 3].map(() => client.txn({ compare: [modIs('race', revision)], success: [put('race', 'x')] })),
         )
-        const won = (await Promise.all(attempts)).filter(({ succeeded }) => succeeded as boolean)
+        const won = (await Promise.all(attempts)).filter(({ succeeded }) => succeeded)
         assert.equal(won.length, 1)
-        revision = won[0].header.revision
+        revision = won[0]!.header.revision
       }
     })
   })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
-import type { EtcdClient, Message } from '#pkg/kine/testing/etcd-client.ts'
+import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
 import { TARGETS } from '#pkg/kine/testing/servers.ts'
 import type { TestServer } from '#pkg/kine/testing/servers.ts'
@@ -32,7 +32,7 @@ for (const target of TARGETS) {
       })
       assert.equal((await etcd.call('Lease/LeaseGrant', { TTL: -1, ID: 1235 })).TTL, 2)
       const { leases } = await etcd.call('Lease/LeaseLeases', {})
-      assert.ok(leases.some(({ ID: id }: Message) => id === 1234))
+      assert.ok(leases.some(({ ID: id }) => id === 1234))
       for (const name of ['b', 'a']) await etcd.put(`rev/${name}`, name, { lease: 1234 })
       const before = await etcd.call('Lease/LeaseTimeToLive', { ID: 1234, keys: true })
       assert.deepEqual([before.grantedTTL, before.keys.map(String).sort()], [600, ['rev/a', 'rev/b']])
@@ -44,11 +44,11 @@ for (const target of TARGETS) {
       const { events } = await watch.next()
       watch.cancel()
       assert.deepEqual(
-        events.map(({ type, kv, prev_kv: previous }: Message) => [
+        events.map(({ type, kv, prev_kv: previous }) => [
           type,
           String(kv.key),
           kv.mod_revision,
-          String(previous.value),
+          String(previous!.value),
         ]),
         [
           ['Delete', 'rev/a', header.revision, 'a'],
@@ -67,9 +67,9 @@ for (const target of TARGETS) {
       // Ids that etcd chooses do not fit into a number of the test client.
       const { ID: id } = await etcd.call('Lease/LeaseGrant', { TTL: 600, ID: 2001 })
       await etcd.put('detach', '1', { lease: id })
-      assert.equal((await etcd.range('detach')).kvs[0].lease, id)
+      assert.equal((await etcd.range('detach')).kvs[0]!.lease, id)
       await etcd.put('detach', '2', { ignore_lease: true })
-      assert.equal((await etcd.range('detach')).kvs[0].lease, id)
+      assert.equal((await etcd.range('detach')).kvs[0]!.lease, id)
       await etcd.put('detach', '3')
       assert.deepEqual((await etcd.call('Lease/LeaseTimeToLive', { ID: id, keys: true })).keys, [])
       await etcd.call('Lease/LeaseRevoke', { ID: id })
@@ -106,7 +106,7 @@ for (const target of TARGETS) {
       assert.ok(performance.now() - startedAt >= 2000)
       watch.cancel()
       assert.equal(events.length, 50)
-      assert.ok(events.every((event: Message) => event.prev_kv !== null))
+      assert.ok(events.every((event) => event.prev_kv !== null))
       assert.equal((await etcd.call('KV/Range', { ...prefixRange('exp/'), count_only: true })).count, 0)
       const compare = { target: 'Lease', result: 'Equal', key: b('exp/1'), lease: 0 }
       assert.equal((await etcd.txn({ compare: [compare] })).succeeded, true)

@@ -38,6 +38,7 @@ const STORE_STATUS: Readonly<Record<StoreErrorKind, readonly [code: number, text
   'lease-exists': [GrpcCode.failedPrecondition, 'etcdserver: lease already exists'],
   'lease-ttl-too-large': [GrpcCode.outOfRange, 'etcdserver: too large lease TTL'],
   'no-space': [GrpcCode.resourceExhausted, 'etcdserver: mvcc: database space exceeded'],
+  overloaded: [GrpcCode.resourceExhausted, 'etcdserver: too many requests'],
   unavailable: [GrpcCode.unavailable, 'etcdserver: request timed out'],
   stopped: [GrpcCode.unavailable, 'etcdserver: server stopped'],
 }

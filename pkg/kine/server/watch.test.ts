@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
-import type { EtcdClient, Message, TestStream } from '#pkg/kine/testing/etcd-client.ts'
+import type { EtcdClient, EventMessage, Message, TestStream } from '#pkg/kine/testing/etcd-client.ts'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
 import { TARGETS } from '#pkg/kine/testing/servers.ts'
 import type { TestServer } from '#pkg/kine/testing/servers.ts'
 
 const b = (text: string): Buffer => Buffer.from(text)
 /** `p` or `d`, key, value, previous value. */
-const show = ({ type, kv, prev_kv: previous }: Message): string =>
-  [type === 'Delete' ? 'd' : 'p', kv.key, kv.value, ...(previous === null ? [] : [previous.value])].join(' ')
+const show = ({ type, kv, prev_kv: previous }: EventMessage): string =>
+  [type === 'Delete' ? 'd' : 'p', kv.key, kv.value, ...(previous === null ? [] : [previous.value])]
+    .map(String)
+    .join(' ')
 
 for (const target of TARGETS) {
   describe(`etcd Watch on ${target.name}`, function () {
@@ -27,12 +29,12 @@ for (const target of TARGETS) {
       assert.equal(created.created, true)
       return created
     }
-    const eventsOf = async (stream: TestStream, count: number): Promise<Message[]> => {
-      const events: Message[] = []
+    const eventsOf = async (stream: TestStream, count: number): Promise<EventMessage[]> => {
+      const events: EventMessage[] = []
       while (events.length < count) events.push(...(await stream.next()).events)
       return events
     }
-    const head = async (): Promise<number> => (await etcd.range('x')).header.revision as number
+    const head = async (): Promise<number> => (await etcd.range('x')).header.revision
 
     before(async () => {
       server = await target.start()
@@ -54,9 +56,9 @@ for (const target of TARGETS) {
       const events = await eventsOf(stream, 4)
       assert.deepEqual(events.map(show), ['p a/1 one', 'p a/1 two one', 'd a/1  two', 'p a/1 three'])
       const [created, updated, deleted] = events
-      assert.equal(created.kv.create_revision, created.kv.mod_revision)
-      assert.deepEqual([updated.kv.create_revision, updated.kv.version], [created.kv.mod_revision, 2])
-      assert.deepEqual([deleted.kv.mod_revision, deleted.kv.create_revision], [header.revision, 0])
+      assert.equal(created!.kv.create_revision, created!.kv.mod_revision)
+      assert.deepEqual([updated!.kv.create_revision, updated!.kv.version], [created!.kv.mod_revision, 2])
+      assert.deepEqual([deleted!.kv.mod_revision, deleted!.kv.create_revision], [header.revision, 0])
     })
 
     it('keeps the events of one transaction together and in its order', async () => {
@@ -66,15 +68,15 @@ for (const target of TARGETS) {
       const { header } = await etcd.txn({ success: ops })
       const response = await stream.next()
       assert.deepEqual(response.events.map(show), ['p t/c x', 'p t/a x', 'p t/b x'])
-      assert.ok(response.events.every(({ kv }: Message) => kv.mod_revision === header.revision))
+      assert.ok(response.events.every(({ kv }) => kv.mod_revision === header.revision))
       assert.equal(response.header.revision, header.revision)
     })
 
     it('goes back in time, from any revision that is not compacted', async () => {
-      const first = (await etcd.put('h/a', '1')).header.revision as number
+      const first = (await etcd.put('h/a', '1')).header.revision
       await etcd.put('h/a', '2')
       await etcd.remove('h/a')
-      const last = (await etcd.put('h/b', '3')).header.revision as number
+      const last = (await etcd.put('h/b', '3')).header.revision
       const stream = open()
       await watch(stream, { ...prefixRange('h/'), start_revision: first + 1, prev_kv: true })
       assert.deepEqual((await eventsOf(stream, 3)).map(show), ['p h/a 2 1', 'd h/a  2', 'p h/b 3'])
@@ -88,9 +90,9 @@ for (const target of TARGETS) {
     })
 
     it('keeps previous values over a compaction and refuses what is before it', async () => {
-      const first = (await etcd.put('c/a', 'old')).header.revision as number
+      const first = (await etcd.put('c/a', 'old')).header.revision
       await etcd.put('c/fill', 'x')
-      const at = (await etcd.put('c/fill', 'y')).header.revision as number
+      const at = (await etcd.put('c/fill', 'y')).header.revision
       await etcd.put('c/a', 'new')
       await etcd.call('KV/Compact', { revision: at, physical: true })
       const stream = open()
@@ -156,7 +158,7 @@ for (const target of TARGETS) {
       const revision = await head()
       stream.write({ progress_request: {} })
       const { watch_id: id, header, events } = await stream.next()
-      assert.deepEqual([Number(id), header.revision, events], [-1, revision, []])
+      assert.deepEqual([id, header.revision, events], [-1, revision, []])
       assert.equal(idle.waiting, 0)
     })
 
@@ -185,12 +187,12 @@ for (const target of TARGETS) {
       const { events, fragment } = await whole.next()
       assert.deepEqual([events.length, fragment], [30, false])
       const parts = [await split.next()]
-      while (parts.at(-1).fragment as boolean) parts.push(await split.next())
+      while (parts.at(-1)!.fragment) parts.push(await split.next())
       assert.ok(parts.length > 1)
-      const joined = parts.flatMap((part) => part.events.map(({ kv }: Message) => kv.key.toString()))
+      const joined = parts.flatMap((part) => part.events.map(({ kv }) => kv.key.toString()))
       assert.deepEqual(
         joined,
-        events.map(({ kv }: Message) => kv.key.toString()),
+        events.map(({ kv }) => kv.key.toString()),
       )
     })
 
@@ -210,14 +212,15 @@ for (const target of TARGETS) {
       await etcd.call('KV/Compact', { revision: start + 1 })
       stream.resume()
       const events = await eventsOf(stream, 800)
-      const revisions = events.map(({ kv }: Message) => kv.mod_revision as number)
+      const revisions = events.map(({ kv }) => kv.mod_revision)
       assert.deepEqual(
         revisions,
         revisions.map((_, i) => start + 1 + i),
       )
       for (const { kv, prev_kv: previous } of events) {
         assert.equal(previous === null, kv.version === 1)
-        if (previous !== null) assert.equal(Number.parseInt(previous.value, 10), Number.parseInt(kv.value, 10) - 1)
+        if (previous !== null)
+          assert.equal(Number.parseInt(previous.value.toString(), 10), Number.parseInt(kv.value.toString(), 10) - 1)
       }
     })
 

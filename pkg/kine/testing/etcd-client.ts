@@ -2,9 +2,71 @@ import { resolve } from 'node:path'
 import * as grpc from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 
-/** A decoded message: bytes are Buffers, 64-bit integers are numbers, enums are names, defaults are filled in. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- messages of a dynamically loaded .proto
-export type Message = any
+/** mvccpb.KeyValue */
+export interface KeyValueMessage {
+  readonly key: Buffer
+  readonly value: Buffer
+  readonly create_revision: number
+  readonly mod_revision: number
+  readonly version: number
+  readonly lease: number
+}
+
+/** mvccpb.Event */
+export interface EventMessage {
+  readonly type: 'Put' | 'Delete'
+  readonly kv: KeyValueMessage
+  readonly prev_kv: KeyValueMessage | null
+}
+
+/** etcdserverpb.ResponseHeader */
+export interface HeaderMessage {
+  readonly cluster_id: number
+  readonly member_id: number
+  readonly revision: number
+  readonly raft_term: number
+}
+
+/**
+ * Any response: bytes are Buffers, 64-bit integers are numbers, enums are names, defaults are filled in. Which fields
+ * are there depends on the call.
+ */
+export interface Message {
+  readonly header: HeaderMessage
+  readonly kvs: readonly KeyValueMessage[]
+  readonly count: number
+  readonly more: boolean
+  readonly prev_kv: KeyValueMessage | null
+  readonly prev_kvs: readonly KeyValueMessage[]
+  readonly deleted: number
+  readonly succeeded: boolean
+  readonly responses: readonly OpMessage[]
+  readonly watch_id: number
+  readonly created: boolean
+  readonly canceled: boolean
+  readonly compact_revision: number
+  readonly cancel_reason: string
+  readonly fragment: boolean
+  readonly events: readonly EventMessage[]
+  readonly ID: number
+  readonly TTL: number
+  readonly grantedTTL: number
+  readonly error: string
+  readonly keys: readonly Buffer[]
+  readonly leases: readonly { readonly ID: number }[]
+  readonly version: string
+  readonly dbSize: number
+  readonly alarms: readonly unknown[]
+  readonly members: readonly { readonly clientURLs: readonly string[] }[]
+}
+
+/** etcdserverpb.ResponseOp */
+export interface OpMessage {
+  readonly response_range: Message
+  readonly response_put: Message
+  readonly response_delete_range: Message
+  readonly response_txn: Message
+}
 
 /** A bidirectional stream whose messages are awaited one by one. */
 export interface TestStream {
@@ -52,8 +114,8 @@ export class EtcdClient {
         definition.responseDeserialize,
         request,
         (error, response) => {
-          if (error === null) resolvePromise(response)
-          else reject(error)
+          if (error === null && response !== undefined) resolvePromise(response)
+          else reject(error ?? new Error('no response'))
         },
       )
     })
@@ -131,7 +193,7 @@ class BufferedStream implements TestStream {
         if (this.#error !== undefined) throw this.#error
         await new Promise<void>((wake) => (this.#wake = wake))
       }
-      return this.#messages.shift()
+      return this.#messages.shift() as Message
     } finally {
       clearTimeout(timeout)
     }

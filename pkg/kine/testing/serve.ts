@@ -1,6 +1,6 @@
 import { silentLogger } from '#pkg/log/logger.ts'
 import { runKine } from '#pkg/kine/run.ts'
-import { TEST_FILES } from '#pkg/kine/testing/servers.ts'
+import { testFiles } from '#pkg/kine/testing/servers.ts'
 
 // Kine as a process of its own, to be killed: `node serve.ts <socket> <database>`; prints "ready".
 const [socket = '', database = ''] = process.argv.slice(2)
@@ -9,7 +9,7 @@ await runKine(
   {
     log: silentLogger,
     signal: new AbortController().signal,
-    files: TEST_FILES,
+    files: await testFiles(),
     onReady: () => process.stdout.write('ready\n'),
   },
 )

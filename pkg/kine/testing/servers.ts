@@ -9,6 +9,7 @@ import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 import { runKine } from '#pkg/kine/run.ts'
 import type { KineFiles, KineOptions } from '#pkg/kine/run.ts'
+import { buildSqliteAddon } from '#embedded-bins/bundle/sqlite-addon.ts'
 import { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
 
 /** A server under test. */
@@ -25,12 +26,11 @@ export interface TestTarget {
   start(): Promise<TestServer>
 }
 
-/** Files of the SQLite threads in a source tree. */
-export const TEST_FILES: KineFiles = {
-  sqlite: {
-    worker: resolve('pkg/kine/dialect/sqlite/worker.ts'),
-    binding: resolve('node_modules/better-sqlite3/build/Release/better_sqlite3.node'),
-  },
+/** Files of the SQLite threads in a source tree; the addon is compiled if no build has done it. */
+export async function testFiles(): Promise<KineFiles> {
+  const built = resolve('build/lib/k0s/better_sqlite3.node')
+  const binding = existsSync(built) ? built : await buildSqliteAddon({ root: resolve('.'), jobs: 2 })
+  return { sqlite: { worker: resolve('pkg/kine/dialect/sqlite/worker.ts'), binding } }
 }
 
 const ETCD = resolve('embedded-bins/staging/bin/etcd')
@@ -46,9 +46,10 @@ export async function startKine(dir: string, options: KineOptions = {}): Promise
   const stopping = new AbortController()
   const ready = Promise.withResolvers<undefined>()
   const path = join(dir, 'kine.sock')
+  const files = await testFiles()
   const running = runKine(
     { listenAddress: `unix://${path}`, endpoint: `sqlite://${join(dir, 'state.db')}`, ...options },
-    { log: silentLogger, signal: stopping.signal, files: TEST_FILES, onReady: () => ready.resolve(undefined) },
+    { log: silentLogger, signal: stopping.signal, files, onReady: () => ready.resolve(undefined) },
   )
   await Promise.race([ready.promise, running])
   const stop = async (): Promise<void> => {

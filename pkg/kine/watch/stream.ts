@@ -104,7 +104,8 @@ export class WatchStream {
 
   /** Answers a WatchProgressRequest, but only if every watch of the stream has been given everything. */
   requestProgress(): void {
-    if (this.#subscriptions.size === 0 || this.#behind.size > 0) return
+    // To a client that does not read nothing is added; it asks again.
+    if (this.#subscriptions.size === 0 || this.#behind.size > 0 || !this.#deps.sink.writable) return
     const revision = this.#deps.revision()
     for (const { watcher } of this.#subscriptions.values()) {
       if (watcher.options.startRevision > revision) return

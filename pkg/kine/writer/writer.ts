@@ -13,6 +13,8 @@ import { evaluate, valuesNeeded } from '#pkg/kine/writer/evaluate.ts'
 
 /** Most writes of one commit. */
 const MAX_BATCH_WRITES = 512
+/** Writes that wait for a commit; etcd's limit for requests not yet applied. */
+const MAX_QUEUED_WRITES = 5000
 /** A batch is closed once its values exceed this. */
 const MAX_BATCH_BYTES = 8 * 1024 * 1024
 
@@ -87,6 +89,7 @@ export class Writer {
 
   #enqueue<T>(run: (batch: Batch, values: ReadonlyMap<number, Buffer>) => T, needs?: Write['needs']): Promise<T> {
     if (this.#stopped) return Promise.reject(new StoreError('stopped'))
+    if (this.#queue.length >= MAX_QUEUED_WRITES) return Promise.reject(new StoreError('overloaded'))
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ run, resolve: resolve as (value: unknown) => void, reject, ...(needs && { needs }) })
       this.#running ??= this.#loop()
