@@ -1,4 +1,4 @@
-import { errorMessage } from '#pkg/errors/error.ts'
+import { errnoCode, errorMessage, K0sError } from '#pkg/errors/error.ts'
 import { KubeClient, type KubeClientOptions } from '#pkg/kubernetes/client.ts'
 import { isTransient, KubeApiError } from '#pkg/kubernetes/errors.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
@@ -114,8 +114,11 @@ export class ApiCredentials implements NodeCredentials {
 
 /** A certificate error does not go away by itself: another CA made the server's certificate than the token's. */
 function isWrongCa(err: unknown): boolean {
-  if (err instanceof KubeApiError) return false // an answer: the certificate was trusted
-  return /CERT|self[- ]signed|unable to verify|altname/i.test(errorMessage(err))
+  for (let cause = err; cause instanceof Error; cause = cause.cause) {
+    // OpenSSL's verification results as Node.js names them, for example DEPTH_ZERO_SELF_SIGNED_CERT.
+    if (/CERT|SIGNATURE|ALTNAME/.test(errnoCode(cause) ?? '') && !(cause instanceof K0sError)) return true
+  }
+  return false
 }
 
 function refusal(err: unknown, server: string, as: ApiIdentity): unknown {

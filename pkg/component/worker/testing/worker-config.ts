@@ -1,6 +1,11 @@
+import { join } from 'node:path'
 import type { WorkerConfig } from '#pkg/apis/worker-config.ts'
+import { Latest } from '#pkg/component/worker/latest.ts'
+import { workerLayout } from '#pkg/component/worker/layout.ts'
+import type { NodeCredentials } from '#pkg/component/worker/node-credentials.ts'
+import type { WorkerContext, WorkerNodeOptions } from '#pkg/component/worker/worker-context.ts'
 import { cfgVars } from '#pkg/config/cfg-vars.ts'
-import type { WorkerNodeOptions } from '#pkg/component/worker/worker-context.ts'
+import { silentLogger } from '#pkg/log/logger.ts'
 
 /** A worker configuration as a default cluster has it. */
 export function testWorkerConfig(overrides: Partial<WorkerConfig> = {}): WorkerConfig {
@@ -49,5 +54,38 @@ export function testWorkerOptions(overrides: Partial<WorkerNodeOptions> = {}): W
     apiServers: ['10.0.0.1:6443'],
     startAfter: { credentials: [], api: [] },
     ...overrides,
+  }
+}
+
+/** The context of a worker below `dir` that knows its configuration; what it would run is not there. */
+export function testWorkerContext(dir: string, credentials: NodeCredentials): WorkerContext {
+  const vars = cfgVars({ dataDir: join(dir, 'data'), runDir: join(dir, 'run'), kubeletRootDir: join(dir, 'kubelet') })
+  const config = new Latest<WorkerConfig>('the worker configuration')
+  config.set(testWorkerConfig())
+  const absent = (): never => {
+    throw new Error('not expected in this test')
+  }
+  return {
+    options: testWorkerOptions({ vars }),
+    layout: workerLayout(vars),
+    config,
+    localApiServer: () => 'https://127.0.0.1:7443',
+    deps: {
+      log: silentLogger,
+      binaries: { stage: absent, self: absent },
+      supervise: absent,
+      runOnce: absent,
+      credentials,
+      host: {
+        cgroupDriver: 'cgroupfs',
+        snapshotter: 'overlayfs',
+        hasSysResource: true,
+        netfilter: (wanted) => wanted,
+        missingPolicyPrograms: [],
+        resolvConf: '/etc/resolv.conf',
+      },
+      imageArchives: () => [],
+      configSource: { local: true, read: () => Promise.resolve(testWorkerConfig()) },
+    },
   }
 }
