@@ -21,6 +21,9 @@ export interface SpliceCounters {
 /** Default of `SpliceOptions.lingerMs`. */
 export const LINGER_MS = 5_000
 
+/** After one end has finished, bytes for a sink that takes none are kept this long: `kubectl logs | less` may pause. */
+const STALL_MS = 3_600_000
+
 /** A source is paused once this many of its bytes wait in the sink; it goes on when they are gone. */
 const PAUSE_ABOVE_BYTES = 256 * 1024
 
@@ -41,6 +44,8 @@ export class Splice {
   #timer: NodeJS.Timeout | undefined
   #holdTimer: NodeJS.Timeout | undefined
   #error: Error | undefined
+  #undelivered = 0
+  #stalledMs = 0
   #open = 2
   #resolve: (error: Error | undefined) => void = () => undefined
 
@@ -59,8 +64,9 @@ export class Splice {
   /** Ends the connection without waiting for what is still queued. */
   destroy(error?: Error): void {
     this.#error ??= error
-    this.#front.destroy()
-    this.#back.destroy()
+    // An HTTP/2 stream that is destroyed without an error looks to its peer like a regular end.
+    this.#front.destroy(error)
+    this.#back.destroy(error)
   }
 
   #copy(source: Duplex, sink: Duplex, direction: 'forward' | 'backward'): void {
@@ -115,12 +121,25 @@ export class Splice {
     // 'end' was emitted, so all that was read has been written to `other`, which now flushes and goes too.
     // With an error, so that an HTTP/2 stream is reset: without one its peer would read a regular end.
     if (!end.readableEnded || this.#error !== undefined) other.destroy(this.#error ?? new Error('other end vanished'))
-    else if (other.writableFinished) this.#linger()
+    else this.#linger()
     other.resume()
   }
 
   /** One direction is complete: the other may use the connection until it has been silent for `lingerMs`. */
   #linger(): void {
-    this.#timer ??= setTimeout(() => this.destroy(), this.#options.lingerMs)
+    this.#timer ??= setTimeout(() => this.#onSilence(), this.#options.lingerMs)
   }
+
+  /** Silence of a source that is paused because its sink is slow is none, as long as the sink takes anything. */
+  #onSilence(): void {
+    const undelivered = undeliveredBytes(this.#front) + undeliveredBytes(this.#back)
+    this.#stalledMs = undelivered === this.#undelivered ? this.#stalledMs + this.#options.lingerMs : 0
+    this.#undelivered = undelivered
+    if (undelivered === 0 || this.#stalledMs >= STALL_MS) this.destroy()
+    else this.#timer?.refresh()
+  }
+}
+
+function undeliveredBytes(end: Duplex): number {
+  return end.destroyed ? 0 : end.writableLength
 }
