@@ -30,7 +30,8 @@ export class WorkerCertificates implements Component {
 
   constructor(context: WorkerContext) {
     this.#context = context
-    this.after = ['node-certificate', 'worker-config', ...context.options.startAfter.api]
+    // Not after the API server of a controller in this process: that one's certificates are signed here.
+    this.after = ['node-certificate', 'worker-config']
   }
 
   /** Calls `listener` after a certificate was replaced; the result ends that. */
