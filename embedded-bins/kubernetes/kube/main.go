@@ -49,6 +49,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "this executable does not answer to the name %q; call it by one of: %s\n", name, strings.Join(names, ", "))
 		os.Exit(2)
 	}
+	settleHeap()
 	os.Exit(run())
 }
 
