@@ -8,7 +8,14 @@ import type { ResetStep } from '#pkg/cleanup/step.ts'
 export const removeSharedFiles: ResetStep = {
   name: 'shared files',
   run: async ({ vars, root }) => {
-    const shared = ['var/lib/cni/networks', 'var/lib/cni', 'var/lib/calico', 'run/containerd']
+    const shared = [
+      'var/lib/cni/networks',
+      'var/lib/cni',
+      'var/lib/calico',
+      'run/containerd',
+      'etc/k0s/containerd.d',
+      'etc/k0s',
+    ]
     const plugins = await stagedPlugins(join(vars.dataDir, 'cni-plugins.json'))
     const files = [
       join(vars.cniConfDir, '10-calico.conflist'),

@@ -25,6 +25,13 @@ export type RunOnce = (spec: OnceSpec, options: { readonly signal: AbortSignal }
 /** The program ended with an error; the message has the line of its output that says most. */
 export class RunOnceError extends K0sError {
   override readonly code = 'ERR_PROGRAM_FAILED'
+  /** What the program itself said last. */
+  readonly lastLine: string
+
+  constructor(program: string, lastLine: string, options: { readonly cause: unknown }) {
+    super(`${program}: ${lastLine}`, options)
+    this.lastLine = lastLine
+  }
 }
 
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024
@@ -40,12 +47,7 @@ export const runOnce: RunOnce = async ({ path, args, env = { PATH: DEFAULT_PATH 
         execFile(path, [...args], options, (err, stdout, stderr) => {
           if (err === null) resolve({ stdout, stderr })
           else if (inner.aborted) reject(inner.reason instanceof Error ? inner.reason : err)
-          else
-            reject(
-              new RunOnceError(`${path} ${args[0] ?? ''}: ${lastLine(stderr) ?? lastLine(stdout) ?? err.message}`, {
-                cause: err,
-              }),
-            )
+          else reject(new RunOnceError(path, lastLine(stderr) ?? lastLine(stdout) ?? err.message, { cause: err }))
         })
       }),
   )

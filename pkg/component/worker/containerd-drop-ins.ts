@@ -5,6 +5,7 @@ import { errnoCode } from '#pkg/errors/error.ts'
 /** A drop-in, and why it cannot be used if it cannot. */
 export interface DropIn {
   readonly path: string
+  readonly text: string
   readonly refused?: string
 }
 
@@ -20,8 +21,9 @@ export async function readDropIns(dir: string): Promise<readonly DropIn[]> {
     .map((name) => join(dir, name))
   return await Promise.all(
     paths.map(async (path) => {
-      const refused = refuseDropIn(await readFile(path, 'utf8'))
-      return refused === undefined ? { path } : { path, refused }
+      const text = await readFile(path, 'utf8')
+      const refused = refuseDropIn(text)
+      return refused === undefined ? { path, text } : { path, text, refused }
     }),
   )
 }

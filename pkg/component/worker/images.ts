@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import type { Component } from '#pkg/component/component.ts'
 import { errnoCode, errorMessage } from '#pkg/errors/error.ts'
 import { readIfExists, writeFileAtomic } from '#pkg/file/atomic.ts'
+import { RunOnceError } from '#pkg/supervisor/run-once.ts'
 import { ImageImportError } from '#pkg/component/worker/errors.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 
@@ -73,7 +74,7 @@ async function importArchive({ deps, options }: WorkerContext, { path }: Importe
     await deps.runOnce({ path: ctr, args, timeoutMs: IMPORT_TIMEOUT_MS }, { signal })
   } catch (cause) {
     throw new ImageImportError(
-      `cannot import the image archive ${basename(path)} from ${path}: ${errorMessage(cause)}; replace or remove the file`,
+      `cannot import the image archive ${basename(path)} from ${path}: ${cause instanceof RunOnceError ? cause.lastLine : errorMessage(cause)}; replace or remove the file`,
       { cause },
     )
   }
