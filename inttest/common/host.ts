@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, openSync, closeSync } from 'node:fs'
 import { mkdir, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { makeGroups, removeGroups } from '#inttest/common/cgroups.ts'
 import { checkout, k0sExecutable, type Names } from '#inttest/common/names.ts'
 import type { Network } from '#inttest/common/network.ts'
@@ -226,7 +226,7 @@ async function describe(pid: string, namespace: string): Promise<HostProcess | u
     const stats = await readFile(`/proc/${pid}/stat`, 'utf8')
     const fields = stats.slice(stats.lastIndexOf(')') + 2).split(' ')
     const hostPid = Number(/^NSpid:.*\t(\d+)$/m.exec(status)?.[1])
-    const name = /^Name:\t(.*)$/m.exec(status)?.[1] ?? ''
+    const name = basename(argv[0] ?? '') // not the kernel's name of it, which ends after 15 characters
     return { pid: Number(pid), hostPid, name, argv, startTicks: Number(fields[19]) }
   } catch {
     return undefined // it ended meanwhile

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Cluster, type ClusterOptions } from '#inttest/common/cluster.ts'
-import { namesOf } from '#inttest/common/names.ts'
+import { checkout, namesOf } from '#inttest/common/names.ts'
 
 type Shape = Pick<ClusterOptions, 'workers' | 'controllerArgs'>
 
@@ -35,18 +35,19 @@ export function newCluster(name: string, shape: Shape): Cluster {
   return new Cluster({ instance, dir, ...shape, progress: (line) => console.log(`    ${name}: ${line}`) })
 }
 
+/** Where the logs of ended clusters are put, for whoever reads a failed test. */
+export const testLogs = join(checkout, 'build', 'test-logs')
+
 /** Ends a shared cluster before the others, so that the machine is free for what follows. */
 export async function endShared(shape: keyof typeof shapes): Promise<void> {
-  const entry = started.get(shape)
+  const cluster = started.get(shape)?.cluster
   started.delete(shape)
-  await entry?.cluster.down()
+  if (!cluster) return
+  await cluster.saveLogs(join(testLogs, shape))
+  await cluster.down()
 }
 
-/** Ends every shared cluster; with `keepLogs` their logs are moved away first and their place is printed. */
-export async function endAllShared(keepLogsIn?: string): Promise<void> {
-  for (const shape of Object.keys(shapes) as (keyof typeof shapes)[]) {
-    const cluster = started.get(shape)?.cluster
-    if (cluster && keepLogsIn) await cluster.saveLogs(join(keepLogsIn, shape))
-    await endShared(shape)
-  }
+/** Ends every shared cluster. */
+export async function endAllShared(): Promise<void> {
+  for (const shape of Object.keys(shapes) as (keyof typeof shapes)[]) await endShared(shape)
 }
