@@ -5,7 +5,7 @@ import { readHostFacts } from '#pkg/component/worker/host-facts.ts'
 import { identityPemFile, workerLayout } from '#pkg/component/worker/layout.ts'
 import { hasNodeCertificate } from '#pkg/component/worker/node-certificate.ts'
 import { processPath } from '#pkg/component/worker/process-env.ts'
-import { fetchWorkerConfig, recallWorkerConfig } from '#pkg/component/worker/worker-config.ts'
+import { fetchWorkerConfig, recallApiServers } from '#pkg/component/worker/worker-config.ts'
 import type { WorkerDeps, WorkerNodeOptions } from '#pkg/component/worker/worker-context.ts'
 import { createBinaries } from '#pkg/assets/binaries.ts'
 import { imageArchives } from '#pkg/assets/images.ts'
@@ -194,16 +194,19 @@ interface ApiAccess {
 }
 
 /** A node that has joined knows the cluster from its disk and ignores the token; the others need one. */
-async function apiAccess({ vars, profile, joinToken }: WorkerRoleOptions, joined: boolean): Promise<ApiAccess> {
+async function apiAccess({ vars, joinToken }: WorkerRoleOptions, joined: boolean): Promise<ApiAccess> {
   const layout = workerLayout(vars)
-  const remembered = await recallWorkerConfig(layout.rememberedConfigFile, profile).catch(() => undefined)
   const caPem = await readIfExists(layout.caFile)
   if (joined && caPem !== undefined) {
     const token = joinToken === undefined ? undefined : tryDecode(joinToken)
-    return {
-      caPem,
-      servers: [...(remembered?.apiServerAddresses ?? []), ...(token === undefined ? [] : [token.server])],
-    }
+    const servers = [
+      ...(await recallApiServers(layout.rememberedConfigFile)),
+      ...(token === undefined ? [] : [hostPortOf(token.server)]),
+    ]
+    if (servers.length > 0) return { caPem, servers }
+    throw new JoinError(
+      `this node has joined, but ${layout.rememberedConfigFile} with the addresses of the controllers is gone; start it once with a join token`,
+    )
   }
   if (joinToken === undefined) {
     throw new JoinError(

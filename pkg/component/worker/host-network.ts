@@ -22,10 +22,24 @@ const CALICO_DIR = '/var/lib/calico'
 /** Kernel settings of a router of pod traffic. Those of bridges exist only with br_netfilter loaded. */
 const sysctls = [
   { path: '/proc/sys/net/ipv4/ip_forward', value: '1', required: true },
-  { path: '/proc/sys/net/ipv6/conf/all/forwarding', value: '1', required: false },
+  // Only with IPv6 pods: a host that forwards stops listening to router advertisements and may lose its default route.
+  { path: '/proc/sys/net/ipv6/conf/all/forwarding', value: '1', required: true, onlyIPv6: true },
   { path: '/proc/sys/net/bridge/bridge-nf-call-iptables', value: '1', required: false },
   { path: '/proc/sys/net/bridge/bridge-nf-call-ip6tables', value: '1', required: false },
-] as const
+] as const satisfies readonly Sysctl[]
+
+interface Sysctl {
+  readonly path: string
+  readonly value: string
+  /** Nothing works without it; others are left alone where they do not exist. */
+  readonly required: boolean
+  readonly onlyIPv6?: boolean
+}
+
+/** The kernel settings for a network with or without IPv6. */
+export function sysctlsFor(ipv6: boolean): readonly Sysctl[] {
+  return sysctls.filter((sysctl: Sysctl) => ipv6 || sysctl.onlyIPv6 !== true)
+}
 
 /**
  * What the pod network needs of the host before the first pod: forwarding, CNI plugins and their configuration. The
@@ -37,8 +51,9 @@ export function hostNetwork(context: WorkerContext): Component {
     name: 'host-network',
     after: ['worker-config'],
     start: async (start) => {
-      await Promise.all(sysctls.map(async (sysctl) => await setSysctl(sysctl, start)))
-      if (context.config.get().network.provider !== 'custom') {
+      const { network, dualStackEnabled } = context.config.get()
+      await Promise.all(sysctlsFor(dualStackEnabled).map(async (sysctl) => await setSysctl(sysctl, start)))
+      if (network.provider !== 'custom') {
         await Promise.all([stageCniPlugins(context, start.signal), writeCniConfig(context), writeNodeName(context)])
       }
     },
@@ -74,7 +89,7 @@ async function stageCniPlugins({ options, layout, deps }: WorkerContext, signal:
   await writeFileAtomic(layout.stagedCniFile, `${JSON.stringify(names)}\n`, { mode: 0o644 })
 }
 
-async function setSysctl({ path, value, required }: (typeof sysctls)[number], { log }: StartContext): Promise<void> {
+async function setSysctl({ path, value, required }: Sysctl, { log }: StartContext): Promise<void> {
   try {
     await writeFile(path, value, { flag: 'r+' })
   } catch (cause) {

@@ -5,6 +5,7 @@ import { cfgVars } from '#pkg/config/cfg-vars.ts'
 import { podMtu, renderCniConfig } from '#pkg/component/worker/cni-config.ts'
 import { felixSettings } from '#pkg/component/worker/felix.ts'
 import { flannelNetConf, parseSubnetEnv } from '#pkg/component/worker/flannel.ts'
+import { sysctlsFor } from '#pkg/component/worker/host-network.ts'
 import { kubeProxyConfiguration } from '#pkg/component/worker/kube-proxy-config.ts'
 import { kubeletArgs } from '#pkg/component/worker/kubelet.ts'
 import { kubeletConfiguration, parseTaint } from '#pkg/component/worker/kubelet-config.ts'
@@ -121,6 +122,12 @@ describe('pod network', () => {
       EnableNFTables: false,
       Backend: { Type: 'host-gw' },
     })
+  })
+
+  it('leaves IPv6 forwarding alone unless pods have IPv6', () => {
+    const forwarding = /ipv6.*forwarding/
+    assert.ok(!sysctlsFor(false).some(({ path }) => forwarding.test(path)))
+    assert.ok(sysctlsFor(true).some(({ path }) => forwarding.test(path)))
   })
 
   it('reads what flannel wrote, and nothing before it has', () => {

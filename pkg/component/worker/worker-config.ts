@@ -76,11 +76,20 @@ interface Remembered {
 
 /** Reads the remembered configuration of `profile`; undefined when there is none or it cannot be read. */
 export async function recallWorkerConfig(file: string, profile: string): Promise<WorkerConfig | undefined> {
+  const remembered = await recall(file)
+  return remembered?.profile === profile ? remembered.config : undefined
+}
+
+/** `host:port` of the API servers that this node knew last, under whatever profile; none when it knew none. */
+export async function recallApiServers(file: string): Promise<readonly string[]> {
+  return (await recall(file))?.config.apiServerAddresses ?? []
+}
+
+async function recall(file: string): Promise<Remembered | undefined> {
   const text = await readIfExists(file)
   if (text === undefined) return undefined
   try {
-    const remembered = JSON.parse(text) as Remembered
-    return remembered.profile === profile ? remembered.config : undefined
+    return JSON.parse(text) as Remembered
   } catch {
     return undefined // torn by a crash of the machine: it is read from the API again
   }
