@@ -98,8 +98,7 @@ export class WatchStream {
   /** The client takes data again, or a watch was created behind: fills up those that are behind. */
   resume(): void {
     if (this.#catchingUp || this.#behind.size === 0) return
-    this.#catchingUp = true
-    void this.#catchUp().finally(() => (this.#catchingUp = false))
+    void this.#catchUp()
   }
 
   /** Answers a WatchProgressRequest, but only if every watch of the stream has been given everything. */
@@ -141,21 +140,29 @@ export class WatchStream {
 
   /** One step of one watcher at a time, round robin, as long as the client takes it. */
   async #catchUp(): Promise<void> {
-    for (let [watcher] = this.#behind; watcher !== undefined; [watcher] = this.#behind) {
-      if (!this.#deps.sink.writable) return
-      this.#behind.delete(watcher)
-      this.#behind.add(watcher)
-      try {
+    this.#catchingUp = true
+    try {
+      for (let [watcher] = this.#behind; watcher !== undefined; [watcher] = this.#behind) {
+        if (!this.#deps.sink.writable) return
+        this.#behind.delete(watcher)
+        this.#behind.add(watcher)
         await this.#step(watcher)
-      } catch (error) {
-        this.#deps.log.debug('cannot read the log for a watch, will retry', { err: errorMessage(error) })
-        this.#retryTimer ??= setTimeout(() => {
-          this.#retryTimer = undefined
-          this.resume()
-        }, RETRY_MS)
-        return
       }
+    } catch (error) {
+      this.#deps.log.debug('cannot read the log for a watch, will retry', { err: errorMessage(error) })
+      this.#retryLater()
+    } finally {
+      // In the same turn as the last look at `writable`: a drain that comes now finds the way free.
+      this.#catchingUp = false
     }
+  }
+
+  #retryLater(): void {
+    if (this.#closed) return
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = undefined
+      this.resume()
+    }, RETRY_MS)
   }
 
   async #step(watcher: Watcher): Promise<void> {
