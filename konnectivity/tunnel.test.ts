@@ -52,6 +52,19 @@ describe('tunnel, HTTP CONNECT over a unix socket', function () {
       await until(() => endpoint.sockets.size === 0, 'the endpoint was closed')
     }))
 
+  it('keeps moving with many connections busy in both directions', () =>
+    withAgent(async () => {
+      await using endpoint = await startEndpoint(echo)
+      const transfers = Array.from({ length: 32 }, async () => {
+        const socket = await open(endpoint)
+        const reading = readHash(socket, 2 * MIB)
+        assert.equal(await writeRandom(socket, 2 * MIB), await reading)
+        socket.destroy()
+      })
+      await Promise.all(transfers)
+      assert.equal(running.server.status().agents.length, 1)
+    }))
+
   it('delivers what an endpoint sent before it closed, however slowly it is read', () =>
     withAgent(async () => {
       let sent = ''

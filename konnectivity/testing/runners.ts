@@ -46,8 +46,8 @@ export class TunnelFixture implements AsyncDisposable {
   /** Starts a server on free ports with a unix socket frontend. */
   async startServer(options: Partial<KonnectivityServerOptions> = {}): Promise<RunningServer> {
     this.#count += 1
-    const certificate = await this.ca.issue({ commonName: 'konnectivity-server' })
     const udsName = join(this.ca.dir, `frontend-${this.#count}.sock`)
+    const certificate = await this.ca.issue({ commonName: 'konnectivity-server' })
     const server = new KonnectivityServer(
       {
         udsName,

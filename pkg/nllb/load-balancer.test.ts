@@ -30,10 +30,15 @@ class EchoServer implements AsyncDisposable {
     return { host: '127.0.0.1', port: (this.#server.address() as AddressInfo).port }
   }
 
+  /** Answers nothing any more and takes no new connection, but open ones stay. */
+  silence(): void {
+    this.#server.close()
+    for (const socket of this.sockets) socket.unpipe(socket).resume()
+  }
+
   /** Refuses new connections and cuts open ones, as a killed process does. */
   async kill(): Promise<void> {
-    if (!this.#server.listening) return
-    const closed = once(this.#server, 'close')
+    const closed = this.#server.listening ? once(this.#server, 'close') : undefined
     this.#server.close()
     for (const socket of this.sockets) socket.resetAndDestroy()
     await closed
@@ -114,6 +119,18 @@ describe('LoadBalancer', () => {
     await closed
     onB.socket.write('still here')
     assert.equal(String(await once(onB.socket, 'data')), 'still here')
+  })
+
+  it('moves clients off a backend that went silent, within 3 s', async () => {
+    const balancer = await startBalancer(stack, [a, b])
+    const connections = [await open(balancer), await open(balancer)]
+    const onA = connections.find(({ name }) => name === 'a')!
+    a.silence()
+    const startedAt = performance.now()
+    onA.socket.write('anybody there?')
+    await once(onA.socket, 'end')
+    assert.ok(performance.now() - startedAt < 3_000)
+    assert.equal((await open(balancer)).name, 'b')
   })
 
   it('uses a new backend from the next connection on', async () => {
