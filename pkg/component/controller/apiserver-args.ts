@@ -39,6 +39,8 @@ export function apiServerArgs(options: ControllerOptions): string[] {
     'requestheader-group-headers': 'X-Remote-Group',
     'requestheader-username-headers': 'X-Remote-User',
     'secure-port': String(api.port),
+    // Pods' watches outlive a controller: unless they are told to end, a stop waits a minute for them.
+    'shutdown-watch-termination-grace-period': '2s',
     'service-account-issuer': 'https://kubernetes.default.svc',
     'service-account-jwks-uri': 'https://kubernetes.default.svc/openid/v1/jwks',
     'service-account-key-file': pki('sa.pub'),
