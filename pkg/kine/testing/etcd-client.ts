@@ -93,12 +93,23 @@ const services = loadSync(resolve('node_modules/etcd3/proto/rpc.proto'), {
   oneofs: true,
 })
 
+/** Certificates of a client. */
+export interface ClientTls {
+  readonly caPem: string
+  readonly certPem: string
+  readonly keyPem: string
+}
+
 /** A client of any etcd server that uses neither this server's codec nor its transport: grpc-js and protobufjs. */
 export class EtcdClient {
   readonly #client: grpc.Client
 
-  constructor(address: string) {
-    this.#client = new grpc.Client(address, grpc.credentials.createInsecure(), {
+  constructor(address: string, tls?: ClientTls) {
+    const credentials =
+      tls === undefined
+        ? grpc.credentials.createInsecure()
+        : grpc.credentials.createSsl(Buffer.from(tls.caPem), Buffer.from(tls.keyPem), Buffer.from(tls.certPem))
+    this.#client = new grpc.Client(address, credentials, {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
     })

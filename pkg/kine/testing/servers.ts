@@ -56,7 +56,8 @@ export async function startKine(dir: string, options: KineOptions = {}): Promise
     stopping.abort(new Error('test is over'))
     await running
   }
-  return serverAt(`unix:${path}`, stop)
+  const tcp = /^tcp:\/\/(.+)$/.exec(options.listenAddress ?? '')?.[1]
+  return serverAt(tcp ?? `unix:${path}`, stop)
 }
 
 async function startTemporary(): Promise<TestServer> {
@@ -116,7 +117,8 @@ function serverAt(address: string, stop: () => Promise<void>): TestServer {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port of the loopback address that nobody listened on a moment ago. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

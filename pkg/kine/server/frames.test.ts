@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { frame, FrameReader } from '#pkg/kine/server/frames.ts'
+import { encodeMessage, GrpcError, toStatus } from '#pkg/kine/server/status.ts'
+import { StoreError } from '#pkg/kine/errors.ts'
+
+describe('FrameReader', () => {
+  const messages = ['', 'a', 'x'.repeat(300), 'y'.repeat(70_000)].map((text) => Buffer.from(text))
+  const bytes = Buffer.concat(messages.map(frame))
+
+  it('finds the messages however the bytes arrive', () => {
+    for (const size of [1, 4, 5, 6, 1000, 16_384, bytes.length]) {
+      const reader = new FrameReader(100_000)
+      const found: Buffer[] = []
+      for (let at = 0; at < bytes.length; at += size) found.push(...reader.push(bytes.subarray(at, at + size)))
+      assert.deepEqual(found, messages, `chunks of ${size}`)
+    }
+  })
+
+  it('refuses what is compressed or too large before it has arrived', () => {
+    const large = Buffer.from('0000010000', 'hex')
+    assert.throws(() => new FrameReader(65_535).push(large), {
+      grpcCode: 8,
+      message: 'grpc: received message larger than max (65536 vs. 65535)',
+    })
+    assert.throws(() => new FrameReader(100).push(Buffer.from('0100000001ff', 'hex')), { grpcCode: 12 })
+  })
+})
+
+describe('status', () => {
+  it('maps every kind of error of the store to a code of etcd', () => {
+    const status = toStatus(new StoreError('compacted'))
+    assert.deepEqual([status.grpcCode, status.message], [11, 'etcdserver: mvcc: required revision has been compacted'])
+    assert.equal(toStatus(new Error('bug')).grpcCode, 2)
+    const own = new GrpcError(3, 'x')
+    assert.equal(toStatus(own), own)
+  })
+
+  it('encodes what a header cannot hold', () => {
+    assert.equal(encodeMessage('50 % of ü\nok'), '50 %25 of %C3%BC%0Aok')
+  })
+})
