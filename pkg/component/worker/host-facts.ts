@@ -33,6 +33,9 @@ export async function readHostFacts(binDir: string): Promise<HostFacts> {
     snapshotter: kernelFeatureState(kernelFeatures.overlayfs, kernel) === 'missing' ? 'native' : 'overlayfs',
     hasSysResource: capabilities.has('CAP_SYS_RESOURCE'),
     netfilter: (wanted) => chooseNetfilter(netfilter, wanted),
+    modulesToLoad: Object.values(kernelFeatures)
+      .filter((feature) => kernelFeatureState(feature, kernel) === 'module')
+      .map(({ module }) => module),
     missingPolicyPrograms: policyPrograms.filter(({ file }) => file === undefined).map(({ name }) => name),
     resolvConf: resolved ? RESOLVED_CONF : '/etc/resolv.conf',
   }

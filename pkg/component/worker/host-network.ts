@@ -5,11 +5,13 @@ import { modes } from '#pkg/constant/files.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import { writeFileAtomic } from '#pkg/file/atomic.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
+import { findProgram } from '#pkg/sysinfo/netfilter.ts'
 import { podMtu, renderCniConfig } from '#pkg/component/worker/cni-config.ts'
 import { HostNetworkError } from '#pkg/component/worker/errors.ts'
 import { identityKubeconfig } from '#pkg/component/worker/layout.ts'
 import { netfilterBackend } from '#pkg/component/worker/netfilter-backend.ts'
 import { nodeIp, uplink } from '#pkg/component/worker/node-ip.ts'
+import { processPath } from '#pkg/component/worker/process-env.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 
 /** CNI plugins of the pod network; containerd brings its own loopback. */
@@ -18,6 +20,8 @@ const cniPlugins = ['calico', 'host-local', 'portmap'] as const
 const cniExtras = ['bridge', 'loopback'] as const
 /** Where Calico's CNI plugin and Felix keep what they agree on; the path is compiled into them. */
 const CALICO_DIR = '/var/lib/calico'
+
+const MODPROBE_TIMEOUT_MS = 10_000
 
 /** Kernel settings of a router of pod traffic. Those of bridges exist only with br_netfilter loaded. */
 const sysctls = [
@@ -52,6 +56,7 @@ export function hostNetwork(context: WorkerContext): Component {
     after: ['worker-config'],
     start: async (start) => {
       const { network, dualStackEnabled } = context.config.get()
+      await loadModules(context, start)
       await Promise.all(sysctlsFor(dualStackEnabled).map(async (sysctl) => await setSysctl(sysctl, start)))
       if (network.provider !== 'custom') {
         await Promise.all([stageCniPlugins(context, start.signal), writeCniConfig(context), writeNodeName(context)])
@@ -87,6 +92,20 @@ async function stageCniPlugins({ options, layout, deps }: WorkerContext, signal:
   const names = [...cniPlugins, ...cniExtras]
   await Promise.all(names.map(async (name) => await deps.binaries.stage(name, { signal, directory: vars.cniBinDir })))
   await writeFileAtomic(layout.stagedCniFile, `${JSON.stringify(names)}\n`, { mode: 0o644 })
+}
+
+/** Before the kernel settings, some of which appear with a module. */
+async function loadModules({ options, deps }: WorkerContext, { signal, log }: StartContext): Promise<void> {
+  const modprobe =
+    deps.host.modulesToLoad.length === 0 ? undefined : await findProgram('modprobe', processPath(options.vars.binDir))
+  if (modprobe === undefined) return
+  for (const name of deps.host.modulesToLoad) {
+    await deps
+      .runOnce({ path: modprobe, args: [name], timeoutMs: MODPROBE_TIMEOUT_MS }, { signal })
+      .catch((err: unknown) => {
+        log.warn('kernel module not loaded', { module: name, err: errorMessage(err) })
+      })
+  }
 }
 
 async function setSysctl({ path, value, required }: Sysctl, { log }: StartContext): Promise<void> {

@@ -48,6 +48,8 @@ export interface HostFacts {
   readonly hasSysResource: boolean
   /** What kube-proxy, flannel and Felix all use. Undefined: neither nft nor iptables is installed. */
   readonly netfilter: (wanted: 'nftables' | 'iptables') => 'nftables' | 'iptables' | undefined
+  /** Kernel modules that the pod network uses and that are there but not loaded; not all are loaded on demand. */
+  readonly modulesToLoad: readonly string[]
   /** Programs that Felix calls and that are not installed. */
   readonly missingPolicyPrograms: readonly string[]
   /** resolv.conf with real servers, not systemd-resolved's stub that loops in CoreDNS. */

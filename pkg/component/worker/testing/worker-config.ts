@@ -81,6 +81,7 @@ export function testWorkerContext(dir: string, credentials: NodeCredentials): Wo
         snapshotter: 'overlayfs',
         hasSysResource: true,
         netfilter: (wanted) => wanted,
+        modulesToLoad: [],
         missingPolicyPrograms: [],
         resolvConf: '/etc/resolv.conf',
       },
