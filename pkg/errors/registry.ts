@@ -15,6 +15,10 @@ export const errorRegistry = {
     summary: 'A file that k0s ships with is missing or cannot be put to use.',
     remedy: 'Build with `make`, or install k0s again: the file that the message names belongs to it.',
   },
+  ERR_CERTIFICATE: {
+    summary: 'A certificate, key or signing request cannot be used.',
+    remedy: 'Put a valid file where the message says, or remove it to have it made again.',
+  },
   ERR_COMPONENT_FAILED: {
     summary: 'A component could not be started.',
     remedy: 'Read the reason in the message and the log lines of that component, correct it and start again.',
@@ -22,10 +26,6 @@ export const errorRegistry = {
   ERR_COMPONENT_GRAPH: {
     summary: 'The components of this node depend on each other in a way that can never start.',
     remedy: 'Enable the component that the message names, or report the message: the graph is built in.',
-  },
-  ERR_CERTIFICATE: {
-    summary: 'A certificate, key or signing request cannot be used.',
-    remedy: 'Put a valid file where the message says, or remove it to have it made again.',
   },
   ERR_COMPONENT_NOT_READY: {
     summary: 'A component was started but did not become ready in time.',
@@ -35,13 +35,13 @@ export const errorRegistry = {
     summary: 'A component did not stop.',
     remedy: 'Look at the processes the message names; `k0s reset` ends what is left.',
   },
-  ERR_CONTAINERD_CONFIG: {
-    summary: 'A drop-in or a configuration file of containerd cannot be used.',
-    remedy: 'Correct or remove the file that the message names; snippets need configuration version 3.',
-  },
   ERR_CONFIG: {
     summary: 'The configuration file is not valid.',
     remedy: 'Correct the keys that the message names; `k0s config validate --config FILE` checks without starting.',
+  },
+  ERR_CONTAINERD_CONFIG: {
+    summary: 'A drop-in or a configuration file of containerd cannot be used.',
+    remedy: 'Correct or remove the file that the message names; snippets need configuration version 3.',
   },
   ERR_DISK_SPACE: {
     summary: 'The file system of the data directory is full or nearly full.',
@@ -151,6 +151,10 @@ export const errorRegistry = {
     summary: 'The node did not become ready in the time given.',
     remedy: 'Read the reasons in the message; give more time with --timeout.',
   },
+  ERR_TOKEN: {
+    summary: 'A join token is malformed, of the wrong role, unknown, or cannot be made here.',
+    remedy: 'Create a token with `k0s token create --role worker` on a controller, and copy it whole.',
+  },
   ERR_TUNNEL_FILE: {
     summary: 'A certificate, key or token that the tunnel was told to use cannot be read.',
     remedy: 'Check the path in the message and who may read it.',
@@ -158,10 +162,6 @@ export const errorRegistry = {
   ERR_TUNNEL_LISTEN: {
     summary: 'The tunnel server or agent cannot open one of its listeners.',
     remedy: 'Free the address that the message names, or choose another one.',
-  },
-  ERR_TOKEN: {
-    summary: 'A join token is malformed, of the wrong role, unknown, or cannot be made here.',
-    remedy: 'Create a token with `k0s token create --role worker` on a controller, and copy it whole.',
   },
   ERR_USAGE: {
     summary: 'The command line is not valid.',
