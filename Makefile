@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 # `command-or-file:debian-package` of everything the builds and the hosts of tests need beside Go.
 BUILD_PACKAGES := npm:npm gcc:gcc g++:g++ python3:python3 pkg-config:pkg-config strip:binutils \
 	/usr/include/seccomp.h:libseccomp-dev
-HOST_PACKAGES := ip:iproute2 nft:nftables iptables:iptables conntrack:conntrack tini:tini nsenter:util-linux \
+HOST_PACKAGES := ip:iproute2 nft:nftables iptables:iptables conntrack:conntrack ipset:ipset tini:tini nsenter:util-linux \
 	ps:procps mount:mount useradd:passwd
 
 setup: node_modules/.k0s-installed
