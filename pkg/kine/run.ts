@@ -57,7 +57,7 @@ export async function runKine(options: KineOptions, deps: KineDeps): Promise<voi
       cacheBytes: CACHE_BYTES,
       progressIntervalMs: options.watchProgressNotifyIntervalMs ?? PROGRESS_INTERVAL_MS,
     },
-    { dialect, log, onCommit: (durationMs) => metrics.observeCommit(durationMs) },
+    { dialect, log, onCommit: (durationMs) => metrics.observeCommit(durationMs), onFailure: failed.reject },
   )
   cleanup.defer(() => closeStore(store, log))
 

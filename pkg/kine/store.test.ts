@@ -79,6 +79,8 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
+const onFailure = (error: unknown): void => assert.fail(String(error))
+
 const isKind = (kind: StoreErrorKind) => (error: unknown) => error instanceof StoreError && error.kind === kind
 
 describe('Store', () => {
@@ -87,7 +89,7 @@ describe('Store', () => {
 
   beforeEach(async () => {
     dialect = new MemoryDialect()
-    store = await Store.open(OPTIONS, { dialect, log: silentLogger })
+    store = await Store.open(OPTIONS, { dialect, log: silentLogger, onFailure })
   })
   afterEach(() => store.close())
 
@@ -170,7 +172,7 @@ describe('Store', () => {
 
   it('fills a watcher from the log when the ring has moved on, through failures of the database', async () => {
     await store.close()
-    store = await Store.open({ ...OPTIONS, ringBytes: 1000 }, { dialect, log: silentLogger })
+    store = await Store.open({ ...OPTIONS, ringBytes: 1000 }, { dialect, log: silentLogger, onFailure })
     for (let i = 0; i < 50; i += 1) await write(put(`k${i % 3}`, String(i)))
     const sink = new Sink()
     const stream = store.hub.open(sink)
@@ -245,7 +247,7 @@ describe('Store', () => {
   it('loads index, leases and attachments page by page', async () => {
     await store.leaseGrant(3, 600)
     for (let i = 0; i < 10; i += 1) await write(put(`k${i}`, 'x', i === 4 ? 3 : 0))
-    const again = await Store.open(OPTIONS, { dialect, log: silentLogger })
+    const again = await Store.open(OPTIONS, { dialect, log: silentLogger, onFailure })
     assert.deepEqual([again.keys, again.revision], [10, store.revision])
     assert.deepEqual(again.leaseTimeToLive(3)?.keys.map(String), ['k4'])
     await again.close()

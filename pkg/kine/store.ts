@@ -45,6 +45,8 @@ export interface StoreDeps {
   readonly log: Logger
   /** After each commit. */
   readonly onCommit?: (durationMs: number) => void
+  /** The store cannot go on and must be opened again. */
+  readonly onFailure: (error: unknown) => void
 }
 
 /** Newest revisions that a starting store takes into its ring: those that reconnecting watchers ask for. */
@@ -106,6 +108,7 @@ export class Store implements Backend {
       onCommit: (durationMs) => {
         deps.onCommit?.(durationMs)
       },
+      onFailure: deps.onFailure,
     })
     this.#compactor = new Compactor({ dialect, index, pins: this.#pins, log }, state.prunedRevision)
     this.#compactor.wake(state.compactRevision)

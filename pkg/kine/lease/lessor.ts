@@ -1,5 +1,5 @@
 import type { Key, KeyVersion, LeaseRecord, LeaseState } from '#pkg/kine/backend.ts'
-import { identity } from '#pkg/kine/index/identity.ts'
+import { identity } from '#pkg/kine/keys.ts'
 
 /** etcd's limit for LeaseGrantRequest.TTL, seconds. */
 export const MAX_LEASE_TTL_SECONDS = 9_000_000_000

@@ -1,7 +1,6 @@
 import type { KeyRange, TxnOp, TxnRequest } from '#pkg/kine/backend.ts'
-import { identity } from '#pkg/kine/index/identity.ts'
+import { identity, inRange } from '#pkg/kine/keys.ts'
 import { RequestErrors } from '#pkg/kine/server/status.ts'
-import { inRange } from '#pkg/kine/watch/router.ts'
 
 /** etcd --max-txn-ops. */
 const MAX_TXN_OPS = 128

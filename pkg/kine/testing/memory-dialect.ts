@@ -9,7 +9,7 @@ import type {
   PruneResult,
   StoredState,
 } from '#pkg/kine/dialect/dialect.ts'
-import { inRange } from '#pkg/kine/watch/router.ts'
+import { inRange } from '#pkg/kine/keys.ts'
 
 /** A log in memory whose commits and reads a test can hold up or let fail. */
 export class MemoryDialect implements Dialect {

@@ -3,7 +3,7 @@ import type { Dialect, LogRow } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
 import type { KeyValues } from '#pkg/kine/read/key-values.ts'
 import type { Ring } from '#pkg/kine/ring/ring.ts'
-import { inRange } from '#pkg/kine/watch/router.ts'
+import { inRange } from '#pkg/kine/keys.ts'
 import type { Watcher } from '#pkg/kine/watch/watcher.ts'
 import { encodeKeyValue, encodeTombstone } from '#pkg/kine/wire/key-value.ts'
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { inRange, Router } from '#pkg/kine/watch/router.ts'
+import { inRange } from '#pkg/kine/keys.ts'
+import { Router } from '#pkg/kine/watch/router.ts'
 
 const b = (text: string): Buffer => Buffer.from(text)
 

@@ -1,5 +1,5 @@
 import type { Key, KeyRange } from '#pkg/kine/backend.ts'
-import { identity } from '#pkg/kine/index/identity.ts'
+import { identity, inRange } from '#pkg/kine/keys.ts'
 
 /** Something that wants the events of a range. */
 export interface Routed {
@@ -67,12 +67,6 @@ function isSlashPrefix(start: Key, end: Key): boolean {
     end[last] === SLASH + 1 &&
     start.compare(end, 0, last, 0, last) === 0
   )
-}
-
-/** Whether the range holds the key. */
-export function inRange(key: Key, { start, end }: KeyRange): boolean {
-  if (end === undefined) return key.equals(start)
-  return key.compare(start) >= 0 && (end.length === 0 || key.compare(end) < 0)
 }
 
 function visitAll<W>(watchers: Set<W> | undefined, visit: (watcher: W) => boolean): boolean {

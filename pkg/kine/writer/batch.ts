@@ -1,11 +1,10 @@
 import type { Key, KeyRange, KeyVersion, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
 import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
 import type { AppendBatch } from '#pkg/kine/dialect/dialect.ts'
-import { ownCopy } from '#pkg/kine/dialect/sqlite/packet.ts'
+import { identity, ownCopy } from '#pkg/kine/keys.ts'
 import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
 import type { VersionView } from '#pkg/kine/read/range.ts'
-import { identity } from '#pkg/kine/index/identity.ts'
 
 /** A change of the batch with what it replaced. */
 export interface PendingChange {

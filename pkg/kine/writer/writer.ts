@@ -30,6 +30,8 @@ export interface WriterDeps {
   readonly previousWanted: (version: KeyVersion) => boolean
   /** After each commit. */
   readonly onCommit: (durationMs: number) => void
+  /** The writer has broken off; the store must be opened again. */
+  readonly onFailure: (error: unknown) => void
 }
 
 /** A transaction's result; deferred ranges are filled in by the store, and `pin` is held until it is answered. */
@@ -92,8 +94,15 @@ export class Writer {
     if (this.#queue.length >= MAX_QUEUED_WRITES) return Promise.reject(new StoreError('overloaded'))
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ run, resolve: resolve as (value: unknown) => void, reject, ...(needs && { needs }) })
-      this.#running ??= this.#loop()
+      this.#running ??= this.#loop().catch((error: unknown) => this.#fail(error))
     })
+  }
+
+  /** A fault of this program: what is in memory may differ from the log, so nothing more is written or answered. */
+  #fail(error: unknown): void {
+    this.#stopped = true
+    for (const { reject } of this.#queue.splice(0)) reject(new StoreError('stopped'))
+    this.#deps.onFailure(error)
   }
 
   #runTxn(request: TxnRequest, batch: Batch, values: ReadonlyMap<number, Buffer>): WrittenTxn {

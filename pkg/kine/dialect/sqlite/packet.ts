@@ -1,4 +1,5 @@
 import type { KeyVersion } from '#pkg/kine/backend.ts'
+import { ownCopy } from '#pkg/kine/keys.ts'
 
 /**
  * Rows cross the thread boundary as one transferred ArrayBuffer: cloning a Buffer view would copy the whole slab
@@ -99,11 +100,4 @@ export class PacketReader {
     const valueSize = this.number()
     return { key: ownCopy(this.present()), id, modRevision, createRevision, version, lease, valueSize }
   }
-}
-
-/** A copy with its own memory: a pooled or sliced buffer would keep its whole slab alive. */
-export function ownCopy(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length)
-  bytes.copy(copy)
-  return copy
 }

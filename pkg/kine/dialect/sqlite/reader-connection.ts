@@ -1,6 +1,7 @@
 import type { Statement } from 'better-sqlite3'
-import type { Key, KeyVersion } from '#pkg/kine/backend.ts'
+import type { KeyVersion } from '#pkg/kine/backend.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
+import { inRange } from '#pkg/kine/keys.ts'
 import { PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
 
 /** Rows a page of the start-up scan. */
@@ -95,7 +96,7 @@ export class ReaderConnection {
         break
       }
       revision = row.modRevision
-      if (inRange(row.key, start, end)) this.#logRow(row, body)
+      if (inRange(row.key, { start, end })) this.#logRow(row, body)
     }
     const reply = new PacketWriter()
     reply.number(through)
@@ -136,9 +137,4 @@ interface PageRequest {
   readonly maxRows: number
   /** No row of the page has a lower id. */
   readonly firstId: number
-}
-
-function inRange(key: Key, start: Key, end: Key | undefined): boolean {
-  if (end === undefined) return key.equals(start)
-  return key.compare(start) >= 0 && (end.length === 0 || key.compare(end) < 0)
 }

@@ -12,7 +12,8 @@ import type {
   PruneResult,
   StoredState,
 } from '#pkg/kine/dialect/dialect.ts'
-import { ownCopy, PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
+import { PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
+import { ownCopy } from '#pkg/kine/keys.ts'
 import { toStoreError, WorkerClient, WorkerError } from '#pkg/kine/dialect/sqlite/worker-client.ts'
 import type { WorkerFiles } from '#pkg/kine/dialect/sqlite/worker-client.ts'
 import { DatabaseLockedError, KineError } from '#pkg/kine/errors.ts'
