@@ -11,6 +11,8 @@ export interface OnceSpec {
   readonly env?: Readonly<Record<string, string>>
   /** It is killed after this many milliseconds. */
   readonly timeoutMs: number
+  /** Leaves the processors to others: what nice(1) adds, 1 to 19. Default: no less than ours. */
+  readonly niceness?: number
 }
 
 /** What the program printed, at most 16 MiB each. */
@@ -37,20 +39,27 @@ export class RunOnceError extends K0sError {
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-export const runOnce: RunOnce = async ({ path, args, env = { PATH: DEFAULT_PATH }, timeoutMs }, { signal }) =>
-  await withDeadline(
+export const runOnce: RunOnce = async (
+  { path, args, env = { PATH: DEFAULT_PATH }, timeoutMs, niceness },
+  { signal },
+) => {
+  // By nice(1) and not afterwards: a priority set from outside reaches one thread only.
+  const [program, programArgs] =
+    niceness === undefined ? [path, args] : ['nice', ['-n', String(niceness), path, ...args]]
+  return await withDeadline(
     signal,
     timeoutMs,
     async (inner) =>
       await new Promise<OnceResult>((resolve, reject) => {
         const options = { env: { ...env }, signal: inner, maxBuffer: MAX_OUTPUT_BYTES, killSignal: 'SIGKILL' as const }
-        execFile(path, [...args], options, (err, stdout, stderr) => {
+        execFile(program, [...programArgs], options, (err, stdout, stderr) => {
           if (err === null) resolve({ stdout, stderr })
           else if (inner.aborted) reject(inner.reason instanceof Error ? inner.reason : err)
           else reject(new RunOnceError(path, lastLine(stderr) ?? lastLine(stdout) ?? err.message, { cause: err }))
         })
       }),
   )
+}
 
 function lastLine(output: string): string | undefined {
   return output

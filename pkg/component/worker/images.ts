@@ -12,6 +12,8 @@ const PINNED_LABEL = 'io.cri-containerd.pinned=pinned'
 /** Namespace of everything that the kubelet sees. */
 const NAMESPACE = 'k8s.io'
 const IMPORT_TIMEOUT_MS = 10 * 60_000
+/** Beside a starting API server on two cores, unpacking would take half of what that needs. */
+const NICENESS = 15
 
 /** An archive as it was when it was imported: unchanged ones are not read again. */
 interface Imported {
@@ -71,7 +73,7 @@ async function importArchive({ deps, options }: WorkerContext, { path }: Importe
   // Without --local the archive streams through containerd's transfer service, which takes three times the CPU time.
   args.push('--local', `--snapshotter=${deps.host.snapshotter}`, `--label=${PINNED_LABEL}`, path)
   try {
-    await deps.runOnce({ path: ctr, args, timeoutMs: IMPORT_TIMEOUT_MS }, { signal })
+    await deps.runOnce({ path: ctr, args, timeoutMs: IMPORT_TIMEOUT_MS, niceness: NICENESS }, { signal })
   } catch (cause) {
     throw new ImageImportError(
       `cannot import the image archive ${basename(path)} from ${path}: ${cause instanceof RunOnceError ? cause.lastLine : errorMessage(cause)}; replace or remove the file`,
