@@ -25,6 +25,7 @@ async function main(): Promise<void> {
     dir: upDir,
     workers: single ? 0 : 1,
     controllerArgs: single ? ['--single'] : [],
+    images: ['tools'],
     progress: say,
   })
   if (await cluster.controller.attach()) {

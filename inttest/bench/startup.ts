@@ -35,7 +35,7 @@ type Milestone = keyof typeof targets
 async function main(): Promise<void> {
   const shape = { workers: 0, controllerArgs: ['--enable-worker', '--no-taints'] }
   const instance = 'bench-startup'
-  const cluster = new Cluster({ instance, dir: join(tmpdir(), namesOf(instance).prefix), ...shape })
+  const cluster = new Cluster({ instance, dir: join(tmpdir(), namesOf(instance).prefix), images: [], ...shape })
   await cluster.down()
   try {
     await cluster.network.create()

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { testImageArchives } from '#inttest/common/images.ts'
+import { testImages, type TestImage } from '#inttest/common/images.ts'
 import { Host, type HostProcess } from '#inttest/common/host.ts'
 import { checkout, k0sExecutable, namesOf, type Names } from '#inttest/common/names.ts'
 import { Network } from '#inttest/common/network.ts'
@@ -20,6 +20,8 @@ export interface ClusterOptions {
   readonly controllerArgs?: readonly string[]
   /** The cluster configuration, YAML; absent: the defaults. */
   readonly config?: string
+  /** The test images that the workers are given; default: all. */
+  readonly images?: readonly TestImage[]
   /** Told what happens, one line each. */
   readonly progress?: (line: string) => void
 }
@@ -75,7 +77,7 @@ export class Cluster {
     const { config, controllerArgs = [] } = this.#options
     if (config !== undefined) await this.controller.write('/etc/k0s/k0s.yaml', config)
     const runsWorker = controllerArgs.some((arg) => /^--(single|enable-worker)(=true)?$/.test(arg))
-    if (runsWorker) await placeTestImages(this.controller)
+    if (runsWorker) await this.#placeImages(this.controller)
     this.#say(`starting k0s controller ${controllerArgs.join(' ')}`.trimEnd())
     await this.start(this.controller, ['controller', ...controllerArgs])
   }
@@ -92,7 +94,7 @@ export class Cluster {
     ])
     if (code !== 0) throw new Error(`no token: ${stderr}`)
     await host.write('/etc/k0s/token', stdout)
-    await placeTestImages(host)
+    await this.#placeImages(host)
     this.#say(`joining ${host.name} with k0s worker --token-file`)
     await this.start(host, ['worker', '--token-file', '/etc/k0s/token'])
   }
@@ -182,11 +184,13 @@ export class Cluster {
   #say(line: string): void {
     this.#options.progress?.(line)
   }
-}
 
-/** Puts the test images where a worker imports them from when it starts. */
-async function placeTestImages(host: Host): Promise<void> {
-  const target = host.diskPath('/var/lib/k0s/images')
-  await mkdir(target, { recursive: true })
-  for (const name of testImageArchives) await copyFile(join(testImagesDir, name), join(target, name))
+  /** Puts the test images where a worker imports them from when it starts. */
+  async #placeImages(host: Host): Promise<void> {
+    const target = host.diskPath('/var/lib/k0s/images')
+    await mkdir(target, { recursive: true })
+    for (const name of this.#options.images ?? testImages) {
+      await copyFile(join(testImagesDir, `${name}.tar`), join(target, `${name}.tar`))
+    }
+  }
 }

@@ -1,9 +1,12 @@
 import versions from '#embedded-bins/versions.json' with { type: 'json' }
 
-/** Reference of an image that only tests and the demo use; its archive is placed on the workers before they start. */
-export function testImage(name: keyof typeof versions.testImages): string {
+/** An image that only tests and the demo use. */
+export type TestImage = keyof typeof versions.testImages
+
+/** All of them; the archives are embedded-bins/staging/test-images/NAME.tar. */
+export const testImages = Object.keys(versions.testImages) as readonly TestImage[]
+
+/** Reference of a test image; its archive is placed on the workers before they start. */
+export function testImage(name: TestImage): string {
   return versions.testImages[name]
 }
-
-/** File names of the archives under embedded-bins/staging/test-images. */
-export const testImageArchives = Object.keys(versions.testImages).map((name) => `${name}.tar`)
