@@ -7,7 +7,7 @@ export interface RingOptions {
 }
 
 /** Weight of an event besides its bytes: objects, buffers and the slot. */
-const EVENT_OVERHEAD_BYTES = 400
+const EVENT_OVERHEAD_BYTES = 800
 
 /**
  * The newest changes of the log in revision order, bounded in bytes: serves watches that start or go on a little in the

@@ -52,6 +52,7 @@ export class PacketWriter {
     if (needed <= this.#buffer.length) return
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2))
     this.#buffer.copy(grown, 0, 0, this.#length)
+    release(this.#buffer)
     this.#buffer = grown
   }
 }
@@ -90,14 +91,35 @@ export class PacketReader {
     return bytes
   }
 
+  /** Frees the packet; byte strings and versions that were not copied are gone. */
+  release(): void {
+    release(this.#buffer)
+  }
+
   /** A version with a key of its own, fit for the index. */
   version(): KeyVersion {
+    const version = this.versionView()
+    return { ...version, key: ownCopy(version.key) }
+  }
+
+  /** A version whose key is a view of the packet. */
+  versionView(): KeyVersion {
     const id = this.number()
     const modRevision = this.number()
     const createRevision = this.number()
     const version = this.number()
     const lease = this.number()
     const valueSize = this.number()
-    return { key: ownCopy(this.present()), id, modRevision, createRevision, version, lease, valueSize }
+    return { key: this.present(), id, modRevision, createRevision, version, lease, valueSize }
   }
+}
+
+/**
+ * Frees the memory of a buffer that nothing refers to any more. A thread that only moves bytes makes hardly any objects,
+ * so its garbage collector would let megabytes of such buffers pile up.
+ */
+export function release(bytes: Buffer): void {
+  const { buffer } = bytes
+  // A part of a larger buffer belongs to others.
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length) buffer.transfer(0)
 }

@@ -2,7 +2,7 @@ import type { Statement } from 'better-sqlite3'
 import type { KeyVersion } from '#pkg/kine/backend.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import { inRange } from '#pkg/kine/keys.ts'
-import { PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
+import { PacketReader, PacketWriter, release } from '#pkg/kine/dialect/sqlite/packet.ts'
 
 /** Rows a page of the start-up scan. */
 const INDEX_PAGE_ROWS = 2000
@@ -60,6 +60,7 @@ export class ReaderConnection {
       if (value === undefined) continue
       reply.number(id)
       reply.bytes(value)
+      release(value)
     }
     return reply.finish()
   }
@@ -120,14 +121,20 @@ export class ReaderConnection {
 
   #logRow(row: KeyVersion, body: PacketWriter): void {
     body.version(row)
-    body.bytes(this.#value.get(row.id))
+    this.#addValue(row.id, body)
     const created = row.version > 0 && row.createRevision === row.modRevision
     const before = created ? undefined : this.#before.get(row.key, row.modRevision, row.id)
     const previous = before?.version === 0 ? undefined : before
     body.number(previous === undefined ? 0 : 1)
     if (previous === undefined) return
     body.version(previous)
-    body.bytes(this.#value.get(previous.id))
+    this.#addValue(previous.id, body)
+  }
+
+  #addValue(id: number, body: PacketWriter): void {
+    const value = this.#value.get(id)
+    body.bytes(value)
+    if (value !== undefined) release(value)
   }
 }
 

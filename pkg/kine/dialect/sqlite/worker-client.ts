@@ -39,7 +39,7 @@ export class WorkerClient {
   constructor(files: WorkerFiles, settings: Omit<WorkerSettings, 'binding'>, onDeath: (error: Error) => void) {
     const workerData: WorkerSettings = { ...settings, binding: files.binding }
     // The threads move buffers, which are outside the heap; small generations keep the resident size down.
-    const resourceLimits = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 256 }
+    const resourceLimits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 256 }
     this.#worker = new Worker(files.worker, { workerData, resourceLimits, execArgv: [], env: {} })
     this.#worker.on('message', (message: ReplyMessage) => this.#onReply(message))
     this.#worker.on('error', (error: Error) => {

@@ -4,7 +4,7 @@ import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
 import type { LeaseRecord } from '#pkg/kine/backend.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import type { PruneResult, StoredState } from '#pkg/kine/dialect/dialect.ts'
-import { PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
+import { PacketReader, PacketWriter, release } from '#pkg/kine/dialect/sqlite/packet.ts'
 import { getMeta, migrate, setMeta } from '#pkg/kine/dialect/sqlite/schema.ts'
 
 /** WAL bytes, estimated, after which a passive checkpoint runs between two commits. */
@@ -69,8 +69,13 @@ export class WriterConnection {
   /** Commits one batch and returns the previous values it asked for as (id, value) pairs. */
   append(packet: ArrayBuffer): ArrayBuffer {
     const reply = new PacketWriter()
-    this.#db.transaction(() => this.#write(new PacketReader(packet), reply))
+    const reader = new PacketReader(packet)
     this.#walBytes += packet.byteLength + PAGES_PER_COMMIT * this.#pageSize
+    try {
+      this.#db.transaction(() => this.#write(reader, reply))
+    } finally {
+      reader.release()
+    }
     return reply.finish()
   }
 
@@ -131,11 +136,13 @@ export class WriterConnection {
 
   #write(packet: PacketReader, reply: PacketWriter): void {
     for (let rows = packet.number(); rows > 0; rows -= 1) {
-      const { id, modRevision, createRevision, version, lease, key } = packet.version()
+      const { id, modRevision, createRevision, version, lease, key } = packet.versionView()
       const previousId = packet.number()
       if (previousId > 0) {
         reply.number(previousId)
-        reply.bytes(this.#value.get(previousId))
+        const value = this.#value.get(previousId)
+        reply.bytes(value)
+        if (value !== undefined) release(value)
       }
       this.#insert.run(id, modRevision, key, createRevision, version, lease, packet.present())
     }
