@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
-import { containersOf, killAndAwait, theProcess, Writer } from '#inttest/common/faults.ts'
+import { BACK_WITHIN_MS, containersOf, killAndAwait, theProcess, Writer } from '#inttest/common/faults.ts'
 import { startPods } from '#inttest/common/pods.ts'
 import { sharedCluster } from '#inttest/common/shared-cluster.ts'
 
@@ -56,7 +56,11 @@ describe('SIGKILL of each component', () => {
       const children = role === 'controller' ? ['etcd', 'kube-apiserver'] : ['kubelet', 'containerd']
       const supervisor = await cluster.supervisor(host)
       process.kill(supervisor.pid, 'SIGKILL')
+      const began = Date.now()
       await cluster.restart(host)
+      const tookMs = Date.now() - began
+      console.log(`      k0s ${role}: ready again after ${(tookMs / 1000).toFixed(1)} s`)
+      assert.ok(tookMs < BACK_WITHIN_MS, `the ${role} took ${String(tookMs)} ms`)
       for (const child of children) await theProcess(host, child)
       await eventually('exec works', 20_000, execWorks)
     })
