@@ -8,6 +8,9 @@ import { encodeKeyValue, encodeTombstone } from '#pkg/kine/wire/key-value.ts'
 export interface CommittedChange {
   readonly now: KeyVersion
   readonly value: Buffer
+  /** The version that it replaces. */
+  readonly replaced: KeyVersion | undefined
+  /** The version before its revision; undefined if it creates the key. */
   readonly previous: KeyVersion | undefined
 }
 
@@ -68,9 +71,9 @@ export class Applier {
     const { index, ring, lessor, publish } = this.#state
     for (const record of commit.leases.values()) if (record !== undefined) lessor.put(record)
     const events: ChangeEvent[] = []
-    for (const { now, value, previous } of commit.changes) {
+    for (const { now, value, replaced, previous } of commit.changes) {
       this.#advance(now)
-      lessor.moveKey(previous, now)
+      lessor.moveKey(replaced, now)
       index.apply(now)
       const kv = now.version === 0 ? encodeTombstone(now) : encodeKeyValue(now, value)
       events.push({ now, kv, previous, previousKv: previous && this.#previousKv(previous, events, commit) })

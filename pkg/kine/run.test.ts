@@ -222,7 +222,7 @@ describe('runKine', function () {
     })
     assert.ok(server)
     const connect = (client: { certPem: string; keyPem: string }): EtcdClient =>
-      new EtcdClient(`127.0.0.1:${port}`, { caPem: ca.certPem, ...client })
+      new EtcdClient(`localhost:${port}`, { caPem: ca.certPem, ...client })
     const good = connect(issue('apiserver', 'client'))
     assert.equal((await good.put('a', 'b')).header.revision, 2)
     const stranger = connect(issue('apiserver', 'client', createCa({ commonName: 'ca', validForMs: 3_600_000 })))

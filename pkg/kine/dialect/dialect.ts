@@ -18,7 +18,7 @@ export interface AppendBatch {
   readonly compactRevision: Revision | undefined
 }
 
-/** A row of the log with the version that it replaced. */
+/** A row of the log with the version before its revision. */
 export interface LogRow {
   readonly now: KeyVersion
   readonly value: Buffer

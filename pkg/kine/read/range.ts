@@ -14,12 +14,18 @@ export interface VersionView {
 
 /** Answers a query at the newest revision, from memory. Ordering by value is left to `sortByValue`. */
 export function rangeNow(view: VersionView, query: RangeQuery, revision: Revision): RangeResult {
-  const { range, limit, countOnly } = query
+  const { range, countOnly } = query
   const count = view.count(range)
   if (countOnly) return { revision, versions: [], more: false, count, keysOnly: query.keysOnly }
-  // One more than asked tells whether there is more; whoever filters or sorts needs them all.
-  const fetch = limit > 0 && !reorders(query) ? limit + 1 : 0
-  return select(view.list(range, fetch), query, revision, count)
+  return select(view.list(range, fetchLimit(query)), query, revision, count)
+}
+
+/**
+ * Versions to take in key order before filtering and sorting, 0 for all: one more than asked tells whether there is
+ * more. As in etcd, a sort target without an order does not count as sorting here: the first ones by key are sorted.
+ */
+function fetchLimit(query: RangeQuery): number {
+  return query.limit > 0 && !reorders(query) ? query.limit + 1 : 0
 }
 
 /** Answers a query at an older revision; `slice` was taken from the index at the time of the call. */
@@ -32,7 +38,8 @@ export async function rangeAt(
   const at = query.revision
   const versions = slice.unknown === 0 ? slice.candidates : await resolveHistory(slice.candidates, at, dialect)
   const live = versions.filter(({ version }) => version > 0)
-  if (!query.countOnly) return select(live, query, revision, live.length)
+  const fetch = fetchLimit(query)
+  if (!query.countOnly) return select(fetch > 0 ? live.slice(0, fetch) : live, query, revision, live.length)
   return { revision, versions: [], more: false, count: live.length, keysOnly: query.keysOnly }
 }
 

@@ -36,7 +36,8 @@ export async function range(store: Backend, request: Buffer): Promise<Buffer | S
 
 /** Encoded key-values of a result, in order. */
 export async function loadRange(store: Backend, { versions, keysOnly }: RangeResult): Promise<readonly Buffer[]> {
-  if (keysOnly) return versions.map((version) => encodeKeyValue(version))
+  // Without lease, as from etcd 3.7, which answers this from its index too.
+  if (keysOnly) return versions.map((version) => encodeKeyValue({ ...version, lease: 0 }))
   return store.loadKeyValues(versions)
 }
 
@@ -87,7 +88,9 @@ export function encodeRangeResponse(header: Buffer, result: RangeResult, keyValu
 function measure(result: RangeResult, header: Buffer): { readonly total: number; readonly keyValues: number } {
   let keyValues = 0
   for (const version of result.versions) {
-    const length = keyValueSize(version, result.keysOnly ? 0 : version.valueSize)
+    const length = result.keysOnly
+      ? keyValueSize({ ...version, lease: 0 }, 0)
+      : keyValueSize(version, version.valueSize)
     keyValues += 1 + varintSize(length) + length
   }
   return { keyValues, total: encodeHead(header).length + keyValues + encodeTail(result).length }

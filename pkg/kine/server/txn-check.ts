@@ -53,6 +53,11 @@ function addNested(request: TxnRequest, into: Written): void {
 function addPut(key: Buffer, { puts, deletes }: Written, allowed: ReadonlyMap<string, Buffer> | undefined): void {
   const name = identity(key)
   if (puts.has(name) && allowed?.has(name) !== true) throw RequestErrors.duplicateKey()
-  if (deletes.some((range) => inRange(key, range))) throw RequestErrors.duplicateKey()
+  if (deletes.some((range) => isBounded(range) && inRange(key, range))) throw RequestErrors.duplicateKey()
   puts.set(name, key)
+}
+
+/** etcd's check takes the range end literally: one zero byte, "to the end of the keys", is an empty range to it. */
+function isBounded({ end }: KeyRange): boolean {
+  return end?.length !== 0
 }

@@ -10,6 +10,11 @@ import type { VersionView } from '#pkg/kine/read/range.ts'
 export interface PendingChange {
   readonly now: KeyVersion
   readonly value: Buffer
+  /** The version that it replaces. */
+  readonly replaced: KeyVersion | undefined
+  /** The version before this revision: not `replaced` if the same transaction has changed the key before. */
+  readonly before: KeyVersion | undefined
+  /** What a watcher is told as previous: `before`, unless this change creates the key. */
   readonly previous: KeyVersion | undefined
 }
 
@@ -107,7 +112,7 @@ export class Batch implements VersionView {
       lease,
       valueSize: value.length,
     }
-    this.#add({ now, value, previous })
+    this.#add({ now, value, replaced: previous })
     return now
   }
 
@@ -115,7 +120,7 @@ export class Batch implements VersionView {
     const { key, createRevision } = previous
     const modRevision = this.#revision + 1
     const now = { key, id: this.#nextId(), modRevision, createRevision, version: 0, lease: 0, valueSize: 0 }
-    this.#add({ now, value: EMPTY, previous })
+    this.#add({ now, value: EMPTY, replaced: previous })
   }
 
   hasLease(id: number): boolean {
@@ -156,11 +161,17 @@ export class Batch implements VersionView {
     return Math.max(this.#lastId + 1, (this.#revision + 1) * ROWS_PER_REVISION)
   }
 
-  #add(change: PendingChange): void {
-    this.#lastId = change.now.id
-    this.bytes += change.value.length
-    this.changes.push(change)
-    this.#changed.set(identity(change.now.key), change.now)
+  #add(change: Omit<PendingChange, 'before' | 'previous'>): void {
+    const { now, value, replaced } = change
+    this.#lastId = now.id
+    this.bytes += value.length
+    const name = identity(now.key)
+    // Nested transactions may change a key twice; the version before both is what a watcher is told.
+    const again = this.#changed.get(name)?.modRevision === now.modRevision
+    const before = again ? this.changes.findLast((other) => other.now.key.equals(now.key))?.before : replaced
+    const created = now.version > 0 && now.createRevision === now.modRevision
+    this.changes.push({ now, value, replaced, before, previous: created ? undefined : before })
+    this.#changed.set(name, now)
   }
 
   #changedIn({ start, end }: KeyRange): KeyVersion[] {

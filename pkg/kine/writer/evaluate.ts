@@ -138,8 +138,8 @@ function checkRevision(revision: Revision, { batch, compactRevision }: Evaluatio
 }
 
 function checkPut({ key, lease, ignoreValue, ignoreLease }: PutRequest, batch: Batch): void {
-  if ((ignoreValue || ignoreLease) && batch.get(key) === undefined) throw new StoreError('key-not-found')
   if (lease !== 0 && !batch.hasLease(lease)) throw new StoreError('lease-not-found')
+  if ((ignoreValue || ignoreLease) && batch.get(key) === undefined) throw new StoreError('key-not-found')
 }
 
 /** The header revision of nested transactions stays 0, as in etcd. */

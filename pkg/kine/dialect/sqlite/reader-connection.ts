@@ -17,7 +17,7 @@ export class ReaderConnection {
   readonly #db: Connection
   readonly #value: Statement<[number], Buffer>
   readonly #newest: Statement<[Buffer, number], KeyVersion>
-  readonly #before: Statement<[Buffer, number, number], KeyVersion>
+  readonly #before: Statement<[Buffer, number], KeyVersion>
   readonly #log: Statement<[number, number, number, number], KeyVersion>
   readonly #indexFirst: Statement<[number], KeyVersion>
   readonly #indexAfter: Statement<[Buffer, number], KeyVersion>
@@ -29,7 +29,7 @@ export class ReaderConnection {
       `SELECT ${VERSION_COLUMNS} FROM log WHERE key = ? AND rev <= ? ORDER BY rev DESC, id DESC LIMIT 1`,
     )
     this.#before = db.rows(
-      `SELECT ${VERSION_COLUMNS} FROM log WHERE key = ? AND rev <= ? AND id < ? ORDER BY rev DESC, id DESC LIMIT 1`,
+      `SELECT ${VERSION_COLUMNS} FROM log WHERE key = ? AND rev < ? ORDER BY rev DESC, id DESC LIMIT 1`,
     )
     this.#log = db.rows(
       `SELECT ${VERSION_COLUMNS} FROM log WHERE id >= ? AND rev >= ? AND rev <= ? ORDER BY id LIMIT ?`,
@@ -123,7 +123,7 @@ export class ReaderConnection {
     body.version(row)
     this.#addValue(row.id, body)
     const created = row.version > 0 && row.createRevision === row.modRevision
-    const before = created ? undefined : this.#before.get(row.key, row.modRevision, row.id)
+    const before = created ? undefined : this.#before.get(row.key, row.modRevision)
     const previous = before?.version === 0 ? undefined : before
     body.number(previous === undefined ? 0 : 1)
     if (previous === undefined) return
