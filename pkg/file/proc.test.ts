@@ -37,4 +37,12 @@ describe('proc', () => {
       server.close()
     }
   })
+
+  it('does not take a process for dead whose first thread has ended before the others', () => {
+    const stat = proc.processStat(process.pid)
+    assert.ok(stat)
+    assert.ok(stat.threads > 1, 'Node.js has several threads')
+    assert.equal(proc.isDead({ ...stat, state: 'Z' }), false)
+    assert.equal(proc.isDead({ ...stat, state: 'Z', threads: 1 }), true)
+  })
 })

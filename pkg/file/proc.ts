@@ -15,6 +15,8 @@ export interface ProcessStat {
   readonly parentPid: number
   readonly groupId: number
   readonly sessionId: number
+  /** Threads that have not ended. A process's first thread can be a zombie while others still hold its files open. */
+  readonly threads: number
   /** Clock ticks between boot and the process's start: with the PID it names a process for ever. */
   readonly startTime: number
 }
@@ -32,6 +34,7 @@ export function processStat(pid: number): ProcessStat | undefined {
     parentPid: number(1),
     groupId: number(2),
     sessionId: number(3),
+    threads: number(17),
     startTime: number(19),
   }
 }
@@ -42,9 +45,9 @@ export function isAlive(pid: number): boolean {
   return stat !== undefined && !isDead(stat)
 }
 
-/** Whether nothing of the process runs any more. */
+/** Whether nothing of the process runs any more, so that its ports and files are free. */
 export function isDead(stat: ProcessStat): boolean {
-  return stat.state === 'Z' || stat.state === 'X'
+  return (stat.state === 'Z' && stat.threads <= 1) || stat.state === 'X'
 }
 
 /** The environment the process was started with, as `NAME=value` strings. */
