@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, openSync, closeSync } from 'node:fs'
+import { openSync, closeSync } from 'node:fs'
 import { mkdir, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { makeGroups, removeGroups } from '#inttest/common/cgroups.ts'
@@ -195,13 +195,6 @@ export class Host {
       if (process) found.push(process)
     }
     return found
-  }
-
-  /** Saves what a reader of a failed test wants to see. */
-  async saveLog(name: string, text: string): Promise<void> {
-    const stream = createWriteStream(join(this.dir, name))
-    stream.end(text)
-    await once(stream, 'close')
   }
 }
 

@@ -17,7 +17,7 @@ import { controllerComponents, controllerOptions } from '#pkg/role/controller-gr
 import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
 import { controllerStatus } from '#pkg/role/controller-status.ts'
 import { NotRootError, preFlight } from '#pkg/role/worker.ts'
-import { startStatusServer } from '#pkg/status/server.ts'
+import { runUntilStopped } from '#pkg/role/run-until-stopped.ts'
 import { endAllOrphans } from '#pkg/supervisor/orphan.ts'
 
 /** Collaborators of the role. */
@@ -100,27 +100,16 @@ async function runNode(options: ControllerRoleOptions, config: NodeConfig, deps:
   await assertPortsFree(neededPorts(config, (name) => running.has(name)))
   if (runsWorker(options)) await preFlight(options, log)
   await writeRuntimeConfig(config)
-  const stopping = new AbortController()
-  const stop = (): void => stopping.abort(signal.reason ?? new Error('asked to stop'))
-  signal.addEventListener('abort', stop, { once: true })
-  if (signal.aborted) stop()
-  const provider = {
-    status: () => controllerStatus(options, config, manager),
-    components: () => manager.status(),
-    stop,
-  }
-  await using held = new AsyncDisposableStack()
-  held.use(await startStatusServer({ socketPath: vars.statusSocket }, provider, { log }))
-  try {
-    await manager.start(stopping.signal)
-    log.info('controller ready', { node: config.nodeName })
-    await aborted(stopping.signal)
-  } catch (err) {
-    if (!stopping.signal.aborted) throw err
-  } finally {
-    signal.removeEventListener('abort', stop)
-    await manager.stop()
-  }
+  await runUntilStopped(
+    {
+      manager,
+      statusSocket: vars.statusSocket,
+      status: () => controllerStatus(options, config, manager),
+      readyMessage: 'controller ready',
+      nodeName: config.nodeName,
+    },
+    { log, signal },
+  )
 }
 
 /** What the controller runs with, for people and for other commands; it may hold passwords. */
@@ -129,10 +118,4 @@ async function writeRuntimeConfig({ spec, vars }: NodeConfig): Promise<void> {
   await writeFileAtomic(vars.runtimeConfig, stringify(config, { aliasDuplicateObjects: false }), {
     mode: modes.secretFile,
   })
-}
-
-/** Resolves when `signal` aborts. */
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

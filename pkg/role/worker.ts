@@ -19,7 +19,7 @@ import type { Logger } from '#pkg/log/logger.ts'
 import { JoinError } from '#pkg/component/worker/errors.ts'
 import { kubeletHostName, parseLabels, splitWords } from '#pkg/role/worker-flags.ts'
 import { workerComponents } from '#pkg/role/worker-components.ts'
-import { startStatusServer } from '#pkg/status/server.ts'
+import { runUntilStopped } from '#pkg/role/run-until-stopped.ts'
 import type { StatusInfo } from '#pkg/status/types.ts'
 import { decodeJoinToken, type JoinToken } from '#pkg/token/join-token.ts'
 import { supervise } from '#pkg/supervisor/process.ts'
@@ -89,27 +89,16 @@ export async function runWorker(options: WorkerRoleOptions, { log, signal }: Rol
     { components: workerComponents(node, deps), readyTimeoutMs: joined ? JOINED_TIMEOUT_MS : JOIN_TIMEOUT_MS },
     { log },
   )
-  const stopping = new AbortController()
-  const stop = (): void => stopping.abort(signal.reason ?? new Error('asked to stop'))
-  signal.addEventListener('abort', stop, { once: true })
-  if (signal.aborted) stop()
-  stack.use(
-    await startStatusServer(
-      { socketPath: vars.statusSocket },
-      { status: () => workerStatus(options, manager), components: () => manager.status(), stop },
-      { log },
-    ),
+  await runUntilStopped(
+    {
+      manager,
+      statusSocket: vars.statusSocket,
+      status: () => workerStatus(options, manager),
+      readyMessage: 'worker ready',
+      nodeName: node.nodeName,
+    },
+    { log, signal },
   )
-  try {
-    await manager.start(stopping.signal)
-    log.info('worker ready', { node: node.nodeName })
-    await aborted(stopping.signal)
-  } catch (err) {
-    if (!stopping.signal.aborted) throw err
-  } finally {
-    signal.removeEventListener('abort', stop)
-    await manager.stop()
-  }
 }
 
 /** Checks the host; with --ignore-pre-flight-checks what is wrong is only logged. */
@@ -250,10 +239,4 @@ function workerStatus(options: WorkerRoleOptions, manager: ComponentManager): Om
     ClusterConfig: null,
     K0sVars: { ...options.vars },
   }
-}
-
-/** Resolves when `signal` aborts. */
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -1,0 +1,48 @@
+import type { ComponentManager } from '#pkg/component/manager/manager.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+import { startStatusServer } from '#pkg/status/server.ts'
+
+/** What the two roles differ in once their graph is there. */
+interface RunningRole {
+  readonly manager: ComponentManager
+  readonly statusSocket: string
+  readonly status: Parameters<typeof startStatusServer>[1]['status']
+  /** Logged once everything is ready. */
+  readonly readyMessage: string
+  readonly nodeName: string
+}
+
+/**
+ * Runs the components of a role, answering on the status socket from the beginning, until `signal` aborts or somebody
+ * asks on that socket; then stops them in reverse order.
+ *
+ * @throws what kept the components from starting, unless the stop did
+ */
+export async function runUntilStopped(
+  { manager, statusSocket, status, readyMessage, nodeName }: RunningRole,
+  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+): Promise<void> {
+  const stopping = new AbortController()
+  const stop = (): void => stopping.abort(signal.reason ?? new Error('asked to stop'))
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  const provider = { status, components: () => manager.status(), stop }
+  await using held = new AsyncDisposableStack()
+  held.use(await startStatusServer({ socketPath: statusSocket }, provider, { log }))
+  try {
+    await manager.start(stopping.signal)
+    log.info(readyMessage, { node: nodeName })
+    await aborted(stopping.signal)
+  } catch (err) {
+    if (!stopping.signal.aborted) throw err
+  } finally {
+    signal.removeEventListener('abort', stop)
+    await manager.stop()
+  }
+}
+
+/** Resolves when `signal` aborts. */
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}
