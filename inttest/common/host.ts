@@ -116,7 +116,7 @@ export class Host {
   /** A power cut: every process of the host is gone at once, its memory and /run with them; its disk stays. */
   async powerOff(): Promise<void> {
     if (this.#pid === undefined && !(await this.attach())) {
-      await this.#network.disconnect(this.#id)
+      await this.#network.disconnect(this.#id, this.address)
       await removeGroups(this.#id)
       return
     }
@@ -126,7 +126,7 @@ export class Host {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
     this.#pid = undefined
-    await this.#network.disconnect(this.#id)
+    await this.#network.disconnect(this.#id, this.address)
     await removeGroups(this.#id)
   }
 

@@ -25,7 +25,7 @@ export class Network {
 
   /** Makes the namespace `netns` with an `eth0` of `address` on the bridge. */
   async connect(netns: string, address: string): Promise<void> {
-    const outer = `${this.#names.prefix}${address.slice(address.lastIndexOf('.') + 1)}`
+    const outer = this.#outerLink(address)
     await must(['ip', 'netns', 'add', netns])
     await must(['ip', 'link', 'add', outer, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns])
     await must(['ip', 'link', 'set', outer, 'master', this.#names.bridge, 'up'])
@@ -35,9 +35,17 @@ export class Network {
     await must(['ip', '-n', netns, 'route', 'add', 'default', 'via', this.gateway])
   }
 
-  /** Removes a namespace and its link; the link goes with it. */
-  async disconnect(netns: string): Promise<void> {
+  /**
+   * Removes a namespace and its link. The link by name: a namespace lives on for minutes while connections of killed
+   * processes time out in it, and would keep the name taken.
+   */
+  async disconnect(netns: string, address: string): Promise<void> {
+    await run(['ip', 'link', 'delete', this.#outerLink(address)])
     await run(['ip', 'netns', 'delete', netns])
+  }
+
+  #outerLink(address: string): string {
+    return `${this.#names.prefix}${address.slice(address.lastIndexOf('.') + 1)}`
   }
 
   async remove(): Promise<void> {
