@@ -11,6 +11,8 @@ BUILD_PACKAGES := npm:npm gcc:gcc g++:g++ python3:python3 pkg-config:pkg-config 
 	/usr/include/seccomp.h:libseccomp-dev
 HOST_PACKAGES := ip:iproute2 nft:nftables iptables:iptables conntrack:conntrack ipset:ipset tini:tini nsenter:util-linux \
 	ps:procps mount:mount useradd:passwd
+# Real database servers for the tests of kine; they are started by the tests, never as services.
+DATABASE_PACKAGES := pg_ctlcluster:postgresql mariadbd:mariadb-server
 
 setup: node_modules/.k0s-installed
 	@embedded-bins/host-packages.sh $(BUILD_PACKAGES) $(HOST_PACKAGES)
@@ -27,6 +29,7 @@ bins: setup
 
 # What only tests and the demo need: the tool image, agnhost, etcdctl.
 test-bins: setup
+	@embedded-bins/host-packages.sh $(DATABASE_PACKAGES)
 	$(NODE) embedded-bins/build.ts --tests
 
 bundle: setup

@@ -17,6 +17,13 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
 fi
 echo "installing Debian packages:$missing"
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -q >/dev/null
+apt-get update -q -o DPkg::Lock::Timeout=300 >/dev/null
+# A database server is wanted as a program for tests, not as a service: Debian asks policy-rc.d before it starts one.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT INT TERM
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+fi
 # shellcheck disable=SC2086 # a list of words
-apt-get install -yq --no-install-recommends $missing >/dev/null
+apt-get install -yq --no-install-recommends -o DPkg::Lock::Timeout=300 $missing >/dev/null
