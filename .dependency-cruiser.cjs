@@ -8,7 +8,7 @@ const layers = [
   ['L5', '^cmd/'],
 ]
 /** Tests, and what only tests import (rule product-imports-tests). */
-const test = '[.]test[.]ts$|/testing/'
+const test = '[.](test|spec)[.]ts$|/testing/|^pkg/kine/suite/'
 const upward = layers.slice(0, -1).map(([name, path], i) => ({
   name: `${name}-imports-upward`,
   severity: 'error',

@@ -25,7 +25,7 @@ export default tseslint.config(
   {
     // process.exit and process.env belong to the command layer and to build or test programs.
     files: ['pkg/**/*.ts', 'konnectivity/**/*.ts'],
-    ignores: ['**/*.test.ts'],
+    ignores: ['**/*.{test,spec}.ts', 'pkg/kine/suite/**'],
     rules: {
       'no-restricted-properties': [
         'error',
@@ -35,7 +35,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['**/*.test.ts', 'inttest/**/*.ts'],
+    files: ['**/*.{test,spec}.ts', 'pkg/kine/suite/**/*.ts', 'inttest/**/*.ts'],
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-unsafe-assignment': 'off', // parsed JSON of the product is looked at field by field

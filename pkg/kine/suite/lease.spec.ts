@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
-import { TARGETS } from '#pkg/kine/testing/servers.ts'
+import { TARGETS } from '#pkg/kine/suite/targets.ts'
 import type { TestServer } from '#pkg/kine/testing/servers.ts'
 
 const b = (text: string): Buffer => Buffer.from(text)

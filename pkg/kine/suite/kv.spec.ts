@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { ServiceError } from '@grpc/grpc-js'
 import type { EtcdClient, Message } from '#pkg/kine/testing/etcd-client.ts'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
-import { TARGETS } from '#pkg/kine/testing/servers.ts'
+import { TARGETS } from '#pkg/kine/suite/targets.ts'
 import type { TestServer } from '#pkg/kine/testing/servers.ts'
 
 const b = (text: string): Buffer => Buffer.from(text)

@@ -3,7 +3,7 @@ import type { ServiceError } from '@grpc/grpc-js'
 import type { EtcdClient, EventMessage, TestStream } from '#pkg/kine/testing/etcd-client.ts'
 import { RandomRequests } from '#pkg/kine/testing/random-requests.ts'
 import type { RandomCall } from '#pkg/kine/testing/random-requests.ts'
-import { TARGETS } from '#pkg/kine/testing/servers.ts'
+import { TARGETS } from '#pkg/kine/suite/targets.ts'
 import type { TestServer } from '#pkg/kine/testing/servers.ts'
 
 const STEPS = 800

@@ -1,0 +1,16 @@
+import { allTargets } from '#pkg/kine/testing/targets.ts'
+import type { TestTarget } from '#pkg/kine/testing/targets.ts'
+
+const wanted = process.env['K0S_KINE_STORES']?.split(',')
+
+/** The stores of this run: all that the machine has, or those named by K0S_KINE_STORES, `sqlite,etcd`. */
+export const TARGETS: readonly TestTarget[] = allTargets().filter(({ name }) => wanted?.includes(name) ?? true)
+
+/** Those that are ours. */
+export const KINE_TARGETS: readonly TestTarget[] = TARGETS.filter(({ kine }) => kine)
+
+/** Those on which several instances work at once. */
+export const SHARED_TARGETS: readonly TestTarget[] = TARGETS.filter(({ shared }) => shared)
+
+/** Real etcd, what answers are held against. */
+export const ORACLE: TestTarget | undefined = allTargets().find(({ kine }) => !kine)
