@@ -48,10 +48,7 @@ describe('k0s reset', () => {
     const { code, stderr } = await host.k0s(['reset'], { timeoutMs: 120_000 })
     assert.equal(code, 0, stderr)
     assert.equal((await host.must(['cat', `${VOLUME}/data`])).trim(), 'precious')
-    assert.deepEqual(
-      (await host.processes()).map(({ name }) => name).filter((name) => name !== 'sleep'),
-      [],
-    )
+    assert.deepEqual(await leftOn(host), [])
     const mounts = await host.must(['cat', '/proc/mounts'])
     assert.doesNotMatch(mounts, /\/(pods|containerd|rootfs|netns)\//)
     assert.doesNotMatch(await host.must(['ip', '-o', 'link']), /cali|flannel|vxlan/)
@@ -70,15 +67,34 @@ describe('k0s reset', () => {
     assert.equal(stdout, 'ok')
     const child = await host.spawn([k0sExecutable, 'stop'], 'stop')
     await ended(child)
-    await eventually('everything has ended', 60_000, async () => {
-      const names = (await host.processes()).map(({ name }) => name)
-      assert.deepEqual(
-        names.filter((name) => name !== 'sleep'),
-        [],
+    await eventually('everything has ended', 60_000, async () => assert.deepEqual(await leftOn(host), []))
+  })
+
+  it('ends what a killed supervisor left, kine and the tunnel server too, and removes the store', async () => {
+    assert.equal((await host.k0s(['reset'])).code, 0)
+    await cluster.start(host, ['controller', '--single'])
+    const isRunning = async (part: string): Promise<void> => {
+      assert.ok(
+        (await host.processes()).some(({ name, argv }) => name === part || argv.includes(part)),
+        part,
       )
-    })
+    }
+    for (const part of ['kine', 'konnectivity-server', 'containerd-shim-runc-v2']) {
+      await eventually(`${part} runs`, 60_000, () => isRunning(part))
+    }
+    process.kill((await cluster.supervisor(host)).pid, 'SIGKILL')
+    await isRunning('kine')
+    const { code, stderr } = await host.k0s(['reset'], { timeoutMs: 120_000 })
+    assert.equal(code, 0, stderr)
+    assert.deepEqual(await leftOn(host), [])
+    assert.equal((await host.must(['find', '/var/lib/k0s', '-mindepth', '1'])).trim(), '')
   })
 })
+
+/** Names of what runs on a host besides its own init. */
+async function leftOn(host: Host): Promise<readonly string[]> {
+  return (await host.processes()).map(({ name }) => name).filter((name) => name !== 'sleep')
+}
 
 function volumePod(node: string): object {
   return {
