@@ -14,6 +14,8 @@ const tag = {
   utf8: 12,
   sequence: 16,
   set: 17,
+  printable: 19,
+  ia5: 22,
   utcTime: 23,
   generalizedTime: 24,
 } as const
@@ -116,6 +118,10 @@ export function date(node: Asn1 | undefined): Date {
   const value = content(node).toString('latin1')
   return node?.type === tag.utcTime ? forge.utcTimeToDate(value) : forge.generalizedTimeToDate(value)
 }
+
+/** True for a node of this universal type. */
+export const isUniversal = (node: Asn1 | undefined, type: keyof typeof tag): boolean =>
+  node !== undefined && node.tagClass === universal && node.type === tag[type]
 
 /** True for a node tagged `[n]`. */
 export const isTagged = (node: Asn1 | undefined, n: number): boolean =>

@@ -14,6 +14,7 @@ import {
   toDer,
 } from '#pkg/certificate/asn1.ts'
 import { type AltNames, noAltNames } from '#pkg/certificate/alt-names.ts'
+import { assertPlain } from '#pkg/certificate/csr-shape.ts'
 import { CertificateError } from '#pkg/certificate/errors.ts'
 import { altNamesExtension, parseExtensions } from '#pkg/certificate/extensions.ts'
 import { loadPrivateKey, signatureAlgorithm, signNode, spkiDer, verifySignature } from '#pkg/certificate/key.ts'
@@ -53,10 +54,12 @@ export interface ParsedCsr extends Subject, AltNames {}
 /**
  * Reads a PEM request with an RSA, ECDSA or Ed25519 key.
  *
- * @throws CertificateError when it is malformed or its signature was not made with its key.
+ * @throws CertificateError when it is malformed, could be read in more than one way, or its signature was not made with
+ *   its key.
  */
 export function parseCsr(pem: string): ParsedCsr {
   const request = fromDer(fromPem('CERTIFICATE REQUEST', pem))
+  assertPlain(request)
   const info = child(request, 0)
   const [, name, spki, attributes] = children(info)
   if (name === undefined || spki === undefined) throw new CertificateError('the signing request is incomplete')
