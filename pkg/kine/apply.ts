@@ -1,4 +1,5 @@
-import type { ChangeEvent, KeyVersion, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
+import type { ChangeEvent, KeyVersion, LeaseId, LeaseRecord, Revision } from '#pkg/kine/backend.ts'
+import type { Head } from '#pkg/kine/dialect/dialect.ts'
 import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
 import type { Ring } from '#pkg/kine/ring/ring.ts'
@@ -18,8 +19,9 @@ export interface CommittedChange {
 export interface Commit {
   readonly changes: readonly CommittedChange[]
   /** Granted or renewed (record) and revoked (undefined). */
-  readonly leases: ReadonlyMap<number, LeaseRecord | undefined>
-  readonly compactRevision: Revision | undefined
+  readonly leases: ReadonlyMap<LeaseId, LeaseRecord | undefined>
+  /** What it leads to. */
+  readonly head: Head
   /** Encoded mvccpb.KeyValue of a replaced version if it is in memory. */
   readonly previousKv: (version: KeyVersion) => Buffer | undefined
 }
@@ -37,60 +39,46 @@ export interface AppliedState {
  * The one publish point: takes commits in order and makes each visible at once, in index, leases, ring and revision,
  * then to the watchers. "Everything up to `revision` has been published" is therefore a comparison of numbers.
  *
- * INVARIANTS: synchronous (no reader sees half a commit); revisions rise without gaps.
+ * INVARIANTS: synchronous (no reader sees half a commit); revisions rise without gaps, ids rise.
  */
 export class Applier {
   readonly #state: AppliedState
-  #revision: Revision
-  #lastId: RowId
-  #compactRevision: Revision
+  #head: Head
 
-  constructor(
-    state: AppliedState,
-    start: { readonly revision: Revision; readonly lastId: RowId; readonly compactRevision: Revision },
-  ) {
+  constructor(state: AppliedState, head: Head) {
     this.#state = state
-    this.#revision = start.revision
-    this.#lastId = start.lastId
-    this.#compactRevision = start.compactRevision
+    this.#head = head
+  }
+
+  /** Everything up to here has been applied and published. */
+  get head(): Head {
+    return this.#head
   }
 
   get revision(): Revision {
-    return this.#revision
-  }
-
-  get lastId(): RowId {
-    return this.#lastId
+    return this.#head.revision
   }
 
   get compactRevision(): Revision {
-    return this.#compactRevision
+    return this.#head.compactRevision
   }
 
   apply(commit: Commit): void {
     const { index, ring, lessor, publish } = this.#state
+    assertFollows(this.#head, commit)
     for (const record of commit.leases.values()) if (record !== undefined) lessor.put(record)
     const events: ChangeEvent[] = []
     for (const { now, value, replaced, previous } of commit.changes) {
-      this.#advance(now)
       lessor.moveKey(replaced, now)
       index.apply(now)
       const kv = now.version === 0 ? encodeTombstone(now) : encodeKeyValue(now, value)
       events.push({ now, kv, previous, previousKv: previous && this.#previousKv(previous, events, commit) })
     }
     for (const [id, record] of commit.leases) if (record === undefined) lessor.drop(id)
-    if (commit.compactRevision !== undefined) this.#compactRevision = commit.compactRevision
+    this.#head = commit.head
     if (events.length === 0) return
     ring.append(events)
     publish(events)
-  }
-
-  #advance({ id, modRevision }: KeyVersion): void {
-    if (modRevision !== this.#revision && modRevision !== this.#revision + 1) {
-      throw new RangeError(`revision ${modRevision} follows ${this.#revision}`)
-    }
-    this.#revision = modRevision
-    this.#lastId = id
   }
 
   /** The replaced version may be one of this very commit. */
@@ -103,5 +91,21 @@ export class Applier {
       if (event.now.id === previous.id) return event.kv
     }
     return undefined
+  }
+}
+
+/** Before anything is changed: a gap or a repetition would be a fault of this program or of the database. */
+function assertFollows(head: Head, { changes, head: next }: Commit): void {
+  let { revision, lastId } = head
+  for (const { now } of changes) {
+    const follows = now.modRevision === revision + 1 || (now.modRevision === revision && revision > head.revision)
+    if (!follows || now.id <= lastId) {
+      throw new RangeError(`row ${now.id} of revision ${now.modRevision} follows ${lastId} of ${revision}`)
+    }
+    revision = now.modRevision
+    lastId = now.id
+  }
+  if (next.revision !== revision || next.lastId !== lastId) {
+    throw new RangeError(`head ${next.revision} follows revision ${revision}`)
   }
 }

@@ -5,6 +5,12 @@ export type Key = Buffer
 export type Revision = number
 
 /**
+ * Any int64 but 0, which means none. Always in one form, so that `===` and Map keys work: a number if that is exact,
+ * else a bigint. Converted once, in wire/.
+ */
+export type LeaseId = number | bigint
+
+/**
  * Position of a row in the log, strictly increasing with the revision and with the order of changes inside one
  * transaction: `max(last + 1, revision * ROWS_PER_REVISION)`.
  */
@@ -29,7 +35,7 @@ export interface KeyVersion {
   /** 1 after creation, +1 per put; 0 marks a tombstone. */
   readonly version: number
   /** Lease the key is attached to, 0 for none. */
-  readonly lease: number
+  readonly lease: LeaseId
   readonly valueSize: number
 }
 
@@ -79,7 +85,7 @@ export interface RangeResult {
 export interface PutRequest {
   readonly key: Key
   readonly value: Buffer
-  readonly lease: number
+  readonly lease: LeaseId
   readonly previousWanted: boolean
   readonly ignoreValue: boolean
   readonly ignoreLease: boolean
@@ -96,7 +102,8 @@ export type Compare = {
   readonly range: KeyRange
   readonly result: 'equal' | 'greater' | 'less' | 'not-equal'
 } & (
-  | { readonly target: 'version' | 'create' | 'mod' | 'lease'; readonly operand: number }
+  | { readonly target: 'version' | 'create' | 'mod'; readonly operand: number }
+  | { readonly target: 'lease'; readonly operand: LeaseId }
   | { readonly target: 'value'; readonly operand: Buffer }
 )
 
@@ -138,17 +145,18 @@ export interface Pinned<T> extends Disposable {
   readonly value: T
 }
 
-/** A lease as stored; times are wall-clock milliseconds since the epoch. */
+/** A lease as it is written or was just read. What is stored is when it expires by the clock of the database. */
 export interface LeaseRecord {
-  readonly id: number
+  readonly id: LeaseId
   /** Granted time to live, seconds. */
   readonly ttlSeconds: number
-  readonly expiresAtMs: number
+  /** Milliseconds until it expires, from the moment it is committed or was read; not above 0: it has expired. */
+  readonly remainingMs: number
 }
 
 /** State of one lease for LeaseTimeToLive. */
 export interface LeaseState {
-  readonly id: number
+  readonly id: LeaseId
   readonly ttlSeconds: number
   readonly remainingSeconds: number
   readonly keys: readonly Key[]
@@ -180,13 +188,13 @@ export interface Backend {
   /** @throws CompactedError, FutureRevisionError */
   compact(revision: Revision): Promise<Revision>
   /** `id` 0 lets the store choose. @throws LeaseExistsError, LeaseTtlTooLargeError */
-  leaseGrant(id: number, ttlSeconds: number): Promise<LeaseRecord>
+  leaseGrant(id: LeaseId, ttlSeconds: number): Promise<LeaseRecord>
   /** Deletes the keys of the lease in one revision. @throws LeaseNotFoundError */
-  leaseRevoke(id: number): Promise<Revision>
+  leaseRevoke(id: LeaseId): Promise<Revision>
   /** Full time to live again; undefined when there is no such lease. */
-  leaseKeepAlive(id: number): Promise<LeaseRecord | undefined>
-  leaseTimeToLive(id: number): LeaseState | undefined
-  leases(): readonly number[]
+  leaseKeepAlive(id: LeaseId): Promise<LeaseRecord | undefined>
+  leaseTimeToLive(id: LeaseId): LeaseState | undefined
+  leases(): readonly LeaseId[]
   status(): Promise<StoreStatus>
   /** Gives space of compacted rows back to the file system. */
   defragment(): Promise<void>

@@ -4,6 +4,7 @@ import type {
   Backend,
   Key,
   KeyVersion,
+  LeaseId,
   LeaseRecord,
   LeaseState,
   Pinned,
@@ -176,7 +177,7 @@ export class Store implements Backend {
 
   async compact(revision: Revision): Promise<Revision> {
     const current = await this.#writer.change((batch) => {
-      if (revision <= (batch.compactRevision ?? this.#applier.compactRevision)) throw new StoreError('compacted')
+      if (revision <= batch.compactRevision) throw new StoreError('compacted')
       if (revision > batch.revision) throw new StoreError('future-revision')
       batch.compactRevision = revision
       return batch.revision
@@ -185,14 +186,14 @@ export class Store implements Backend {
     return current
   }
 
-  async leaseGrant(id: number, ttlSeconds: number): Promise<LeaseRecord> {
+  async leaseGrant(id: LeaseId, ttlSeconds: number): Promise<LeaseRecord> {
     if (ttlSeconds > MAX_LEASE_TTL_SECONDS) throw new StoreError('lease-ttl-too-large')
     const granted = Math.max(ttlSeconds, MIN_LEASE_TTL_SECONDS)
     const record = await this.#writer.change((batch) => {
       let chosen = id
       while (chosen === 0 || (id === 0 && batch.hasLease(chosen))) chosen = randomInt(1, 2 ** 47)
       if (batch.hasLease(chosen)) throw new StoreError('lease-exists')
-      const lease = { id: chosen, ttlSeconds: granted, expiresAtMs: Date.now() + granted * 1000 }
+      const lease = { id: chosen, ttlSeconds: granted, remainingMs: granted * 1000 }
       batch.leases.set(chosen, lease)
       return lease
     })
@@ -200,7 +201,7 @@ export class Store implements Backend {
     return record
   }
 
-  leaseRevoke(id: number): Promise<Revision> {
+  leaseRevoke(id: LeaseId): Promise<Revision> {
     return this.#writer.change((batch) => {
       if (!batch.hasLease(id)) throw new StoreError('lease-not-found')
       for (const version of batch.keysOfLease(id)) batch.delete(version)
@@ -209,11 +210,11 @@ export class Store implements Backend {
     })
   }
 
-  async leaseKeepAlive(id: number): Promise<LeaseRecord | undefined> {
+  async leaseKeepAlive(id: LeaseId): Promise<LeaseRecord | undefined> {
     const record = await this.#writer.change((batch) => {
       const lease = batch.lease(id)
       if (lease === undefined) return undefined
-      const renewed = { ...lease, expiresAtMs: Date.now() + lease.ttlSeconds * 1000 }
+      const renewed = { ...lease, remainingMs: lease.ttlSeconds * 1000 }
       batch.leases.set(id, renewed)
       return renewed
     })
@@ -221,11 +222,11 @@ export class Store implements Backend {
     return record
   }
 
-  leaseTimeToLive(id: number): LeaseState | undefined {
+  leaseTimeToLive(id: LeaseId): LeaseState | undefined {
     return this.#lessor.state(id)
   }
 
-  leases(): readonly number[] {
+  leases(): readonly LeaseId[] {
     return this.#lessor.ids()
   }
 
@@ -276,7 +277,7 @@ interface Loaded {
 
 async function load({ ringBytes }: StoreOptions, state: StoredState, dialect: Dialect): Promise<Loaded> {
   const index = new KeyIndex()
-  const lessor = new Lessor({ now: Date.now, monotonic: () => performance.now() })
+  const lessor = new Lessor({ monotonic: () => performance.now() })
   for (const lease of state.leases) lessor.put(lease)
   for (let after: Key | undefined; ;) {
     const page = await dialect.readIndex(after)
@@ -296,7 +297,13 @@ async function warmRing(maxBytes: number, state: StoredState, dialect: Dialect):
   const ring = new Ring({ maxBytes }, first)
   const everything = { start: Buffer.alloc(0), end: Buffer.alloc(0) }
   for (let from = first; from <= state.revision;) {
-    const { rows, through } = await dialect.readLog({ range: everything, from, to: state.revision, maxRows: WARM_ROWS })
+    const { rows, through } = await dialect.readLog({
+      range: everything,
+      from,
+      to: state.revision,
+      maxRows: WARM_ROWS,
+      withPrevious: true,
+    })
     ring.append(rows.map(toEvent))
     from = through + 1
   }

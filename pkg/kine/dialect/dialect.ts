@@ -1,4 +1,19 @@
-import type { Key, KeyRange, KeyVersion, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
+import type { Key, KeyRange, KeyVersion, LeaseId, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
+
+/**
+ * The newest state of a database in four numbers, one row there: a commit is a compare-and-swap on it, so whoever
+ * commits has seen everything before.
+ */
+export interface Head {
+  /** 1 in a fresh store, as in etcd. */
+  readonly revision: Revision
+  /** Id of the newest row of the log, 0 in a fresh store. */
+  readonly lastId: RowId
+  /** -1 before the first compaction. */
+  readonly compactRevision: Revision
+  /** Raised by one with every commit that grants, renews or revokes leases; 0 in a fresh store. */
+  readonly leaseSeq: number
+}
 
 /** A change to be written; revision, id and the version fields were assigned by the writer. */
 export interface NewRow {
@@ -10,19 +25,32 @@ export interface NewRow {
 
 /** What is committed as a whole, or not at all. */
 export interface AppendBatch {
-  /** In log order; revisions without gaps from the store's next one. */
+  /** In log order; revisions without gaps from `after.revision` + 1. */
   readonly rows: readonly NewRow[]
+  /** Granted or renewed: each is stored with the sequence number `next.leaseSeq` and expires `remainingMs` from now. */
   readonly leases: readonly LeaseRecord[]
-  readonly revokedLeases: readonly number[]
-  /** New compact revision, recorded before anything is deleted. */
-  readonly compactRevision: Revision | undefined
+  /** Of a shared database they stay as tombstones with the sequence number `next.leaseSeq`. */
+  readonly revokedLeases: readonly LeaseId[]
+  /** The head that the batch was made on: whatever it is now, nothing may be committed on another one. */
+  readonly after: Head
+  /** The head once this is committed. A new compact revision is recorded before anything is deleted. */
+  readonly next: Head
 }
+
+/** Whether the batch was committed; if not, somebody else has written since `after`, and nothing was changed. */
+export type AppendResult =
+  | {
+      readonly committed: true
+      /** Values of the rows asked for by `previousId`. */
+      readonly previousValues: ReadonlyMap<RowId, Buffer>
+    }
+  | { readonly committed: false }
 
 /** A row of the log with the version before its revision. */
 export interface LogRow {
   readonly now: KeyVersion
   readonly value: Buffer
-  /** Undefined when this row created the key, or when what it replaced has been compacted. */
+  /** Undefined when this row created the key, what it replaced has been compacted, or it was not asked for. */
   readonly previous: KeyVersion | undefined
   readonly previousValue: Buffer | undefined
 }
@@ -42,19 +70,33 @@ export interface LogQuery {
   readonly to: Revision
   /** Rows looked at before a page ends, always behind a whole revision. */
   readonly maxRows: number
+  /** Whether each row is wanted with the version before it; a follower knows that one already. */
+  readonly withPrevious: boolean
 }
 
-/** What a store holds when it is opened. */
-export interface StoredState {
+/** What a store holds when it is opened; all of it belongs to the head. */
+export interface StoredState extends Head {
   readonly clusterId: number
   readonly memberId: number
-  /** 1 in a fresh store, as in etcd. */
-  readonly revision: Revision
-  readonly lastId: RowId
-  readonly compactRevision: Revision
   /** Rows superseded at this revision have been deleted. */
   readonly prunedRevision: Revision
   readonly leases: readonly LeaseRecord[]
+}
+
+/** A lease as it is now. */
+export interface LeaseChange {
+  readonly id: LeaseId
+  /** Undefined: revoked. */
+  readonly record: LeaseRecord | undefined
+}
+
+/** Changes of leases since some sequence number. */
+export interface LeaseChanges {
+  readonly changes: readonly LeaseChange[]
+  /** Sequence number that these lead to; it may be newer than the head that was read before. */
+  readonly seq: number
+  /** Tombstones after the number asked for have been pruned: `changes` is the complete list of leases instead. */
+  readonly reset: boolean
 }
 
 /** Outcome of one slice of pruning. */
@@ -62,23 +104,30 @@ export interface PruneResult {
   readonly deleted: number
   /** Everything superseded at `through` is gone. */
   readonly done: boolean
+  /** Another instance is at it: nothing was done; to be asked again later, until `done`. */
+  readonly elsewhere?: boolean
 }
 
 /**
  * The only database-specific part: statements and the translation of errors. One folder per database implements it.
- * Every method may reject with StoreError 'no-space' or 'unavailable'.
+ * Every method may reject with StoreError 'no-space' or 'unavailable', and does so soon when the database is away;
+ * it reconnects by itself.
  */
 export interface Dialect {
+  /** Of a shared database it rejects with 'unavailable' while that is away; the store then opens it again. */
   open(): Promise<StoredState>
   /** Newest version of every key behind `after` in key order, tombstones included; a page of any size, empty at the end. */
   readIndex(after: Key | undefined): Promise<readonly KeyVersion[]>
-  /** Commits the batch; resolves once durable, with the values of the rows asked for by `previousId`. */
-  append(batch: AppendBatch): Promise<ReadonlyMap<RowId, Buffer>>
+  /**
+   * Commits the batch if the head is still `batch.after`; resolves once durable. Of a shared database a rejection
+   * leaves open whether it was committed, or still will be; it must be possible to read the head at once.
+   */
+  append(batch: AppendBatch): Promise<AppendResult>
   /** The values of these rows; a row that does not exist is missing in the map. */
   readValues(ids: readonly RowId[]): Promise<ReadonlyMap<RowId, Buffer>>
   /** Newest version of each key at `revision`, undefined where there is none; tombstones count as versions. */
   readVersions(keys: readonly Key[], revision: Revision): Promise<readonly (KeyVersion | undefined)[]>
-  /** Rows of a range in log order, each with the row before it. */
+  /** Rows of a range in log order. */
   readLog(query: LogQuery): Promise<LogPage>
   /** Deletes some of the rows that etcd's compaction at `through` deletes; called again until done. */
   prune(through: Revision): Promise<PruneResult>
@@ -87,4 +136,30 @@ export interface Dialect {
   defragment(): Promise<void>
   /** Finishes what runs and closes cleanly. */
   close(): Promise<void>
+  /** Undefined if one process has the database to itself. */
+  readonly shared: SharedLog | undefined
+}
+
+/** Of databases that several instances use at once. */
+export interface SharedLog {
+  /** Newest committed head; rejects with 'unavailable' within 1.5 s. */
+  head(): Promise<Head>
+  /**
+   * Calls `onHead` whenever somebody, this instance too, may have committed: with the new revision, or undefined if
+   * that is unknown or only leases or the compact revision have changed. Survives reconnects, and calls after each.
+   */
+  follow(onHead: (revision: Revision | undefined) => void): AsyncDisposable
+  /**
+   * Locks the head on the connection that writes; the next append is made under the lock and ends it, whatever comes
+   * of it. Disposing without an append lets the lock go, after one it does nothing. The database itself must end the
+   * lock of an instance that stops for more than some seconds.
+   */
+  lock(): Promise<HeadLock>
+  /** Changes of leases after `seq`, in one consistent read. */
+  leasesAfter(seq: number): Promise<LeaseChanges>
+}
+
+/** The lock on the head, and what the head is for as long as it is held. */
+export interface HeadLock extends AsyncDisposable {
+  readonly head: Head
 }

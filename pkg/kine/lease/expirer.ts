@@ -1,4 +1,5 @@
 import { errorMessage } from '#pkg/errors/error.ts'
+import type { LeaseId } from '#pkg/kine/backend.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
@@ -13,7 +14,7 @@ const RETRY_MS = 1_000
 export interface LeaseExpirerDeps {
   readonly lessor: Lessor
   /** Deletes the keys and the lease, durably. */
-  readonly revoke: (id: number) => Promise<unknown>
+  readonly revoke: (id: LeaseId) => Promise<unknown>
   readonly log: Logger
 }
 

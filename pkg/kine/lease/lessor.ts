@@ -1,4 +1,4 @@
-import type { Key, KeyVersion, LeaseRecord, LeaseState } from '#pkg/kine/backend.ts'
+import type { Key, KeyVersion, LeaseId, LeaseRecord, LeaseState } from '#pkg/kine/backend.ts'
 import { identity } from '#pkg/kine/keys.ts'
 
 /** etcd's limit for LeaseGrantRequest.TTL, seconds. */
@@ -17,41 +17,39 @@ interface Lease {
 
 /** What Lessor needs of its surroundings. */
 export interface LessorDeps {
-  /** Wall clock, milliseconds since the epoch. */
-  readonly now: () => number
   /** Monotonic clock, milliseconds. */
   readonly monotonic: () => number
 }
 
 /**
- * Leases and the keys attached to them, in memory. Only apply.ts changes it, with what has been committed. The stored
- * expiry is absolute: a restart neither forgets nor extends a lease.
+ * Leases and the keys attached to them, in memory. Only apply.ts changes it, with what has been committed. What is
+ * stored is when a lease expires by the clock of the database: a restart neither forgets nor extends it.
  */
 export class Lessor {
-  readonly #leases = new Map<number, Lease>()
+  readonly #leases = new Map<LeaseId, Lease>()
   readonly #deps: LessorDeps
 
   constructor(deps: LessorDeps) {
     this.#deps = deps
   }
 
-  has(id: number): boolean {
+  has(id: LeaseId): boolean {
     return this.#leases.has(id)
   }
 
-  record(id: number): LeaseRecord | undefined {
+  record(id: LeaseId): LeaseRecord | undefined {
     return this.#leases.get(id)?.record
   }
 
-  ids(): number[] {
+  ids(): LeaseId[] {
     return [...this.#leases.keys()]
   }
 
-  keys(id: number): readonly Key[] {
+  keys(id: LeaseId): readonly Key[] {
     return [...(this.#leases.get(id)?.keys.values() ?? [])]
   }
 
-  state(id: number): LeaseState | undefined {
+  state(id: LeaseId): LeaseState | undefined {
     const lease = this.#leases.get(id)
     if (lease === undefined) return undefined
     const remainingMs = lease.expiresAt - this.#deps.monotonic()
@@ -63,16 +61,16 @@ export class Lessor {
     }
   }
 
-  /** Adds a lease or takes over its new expiry. */
+  /** Adds a lease or takes over its new expiry, counted from now: late by the time it took to get here, never early. */
   put(record: LeaseRecord): void {
-    const remainingMs = Math.min(record.expiresAtMs - this.#deps.now(), record.ttlSeconds * 1000)
-    const expiresAt = this.#deps.monotonic() + Math.max(0, remainingMs)
+    const remainingMs = Math.max(0, Math.min(record.remainingMs, record.ttlSeconds * 1000))
+    const expiresAt = this.#deps.monotonic() + remainingMs
     const lease = this.#leases.get(record.id)
     if (lease === undefined) this.#leases.set(record.id, { record, expiresAt, keys: new Map() })
     else Object.assign(lease, { record, expiresAt })
   }
 
-  drop(id: number): void {
+  drop(id: LeaseId): void {
     this.#leases.delete(id)
   }
 
@@ -87,7 +85,7 @@ export class Lessor {
   }
 
   /** Leases whose time is up. */
-  expired(): number[] {
+  expired(): LeaseId[] {
     const now = this.#deps.monotonic()
     return [...this.#leases.values()].filter(({ expiresAt }) => expiresAt <= now).map(({ record }) => record.id)
   }

@@ -1,4 +1,4 @@
-import type { Backend } from '#pkg/kine/backend.ts'
+import type { Backend, LeaseId } from '#pkg/kine/backend.ts'
 import type { Call } from '#pkg/kine/server/call.ts'
 import type { StreamHandler } from '#pkg/kine/server/grpc-server.ts'
 import { encodeHeader } from '#pkg/kine/server/header.ts'
@@ -8,7 +8,8 @@ import { WireWriter } from '#pkg/kine/wire/writer.ts'
 /** Lease.LeaseGrant */
 export async function leaseGrant(store: Backend, request: Buffer): Promise<Buffer> {
   const { first: ttl, second: id } = decodeTwo(request)
-  const { id: granted, ttlSeconds } = await store.leaseGrant(id, ttl)
+  // Of more than 2^53 seconds the last digits do not matter: it is out of bounds.
+  const { id: granted, ttlSeconds } = await store.leaseGrant(id, Number(ttl))
   return new WireWriter().message(1, encodeHeader(store, store.revision)).int(2, granted).int(3, ttlSeconds).finish()
 }
 
@@ -62,13 +63,13 @@ export function leaseLeases(store: Backend): Promise<Buffer> {
 }
 
 /** All requests of this service have one or two integers. */
-function decodeTwo(request: Buffer): { readonly first: number; readonly second: number } {
+function decodeTwo(request: Buffer): { readonly first: LeaseId; readonly second: LeaseId } {
   const reader = new WireReader(request)
-  let first = 0
-  let second = 0
+  let first: LeaseId = 0
+  let second: LeaseId = 0
   while (reader.next()) {
-    if (reader.field === 1) first = reader.int()
-    else if (reader.field === 2) second = reader.int()
+    if (reader.field === 1) first = reader.int64()
+    else if (reader.field === 2) second = reader.int64()
     else reader.skip()
   }
   return { first, second }

@@ -1,4 +1,4 @@
-import type { Backend, PutRequest, TxnOpResult } from '#pkg/kine/backend.ts'
+import type { Backend, LeaseId, PutRequest, TxnOpResult } from '#pkg/kine/backend.ts'
 import { encodeHeader } from '#pkg/kine/server/header.ts'
 import { assertRequestSize } from '#pkg/kine/server/limits.ts'
 import { RequestErrors } from '#pkg/kine/server/status.ts'
@@ -20,14 +20,14 @@ export async function put(store: Backend, request: Buffer): Promise<Buffer> {
 export function decodePutRequest(reader: WireReader): PutRequest {
   let key = EMPTY
   let value = EMPTY
-  let lease = 0
+  let lease: LeaseId = 0
   let previousWanted = false
   let ignoreValue = false
   let ignoreLease = false
   while (reader.next()) {
     if (reader.field === 1) key = reader.bytes()
     else if (reader.field === 2) value = reader.bytes()
-    else if (reader.field === 3) lease = reader.int()
+    else if (reader.field === 3) lease = reader.int64()
     else if (reader.field === 4) previousWanted = reader.bool()
     else if (reader.field === 5) ignoreValue = reader.bool()
     else if (reader.field === 6) ignoreLease = reader.bool()

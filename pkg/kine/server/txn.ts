@@ -1,5 +1,5 @@
 import { assertNever } from '#pkg/errors/error.ts'
-import type { Backend, Compare, TxnOp, TxnOpResult, TxnRequest, TxnResult } from '#pkg/kine/backend.ts'
+import type { Backend, Compare, LeaseId, TxnOp, TxnOpResult, TxnRequest, TxnResult } from '#pkg/kine/backend.ts'
 import { decodeDeleteRequest, encodeDeleteResponse } from '#pkg/kine/server/delete-range.ts'
 import { encodeHeader, encodeInnerHeader } from '#pkg/kine/server/header.ts'
 import { toKeyRange } from '#pkg/kine/server/key-range.ts'
@@ -13,10 +13,11 @@ import { WireWriter } from '#pkg/kine/wire/writer.ts'
 
 const EMPTY: Buffer = Buffer.alloc(0)
 const RESULTS = ['equal', 'greater', 'less', 'not-equal'] as const
-const NUMBER_TARGETS = ['version', 'create', 'mod', undefined, 'lease'] as const
+const NUMBER_TARGETS = ['version', 'create', 'mod'] as const
 const VALUE_TARGET = 3
-/** Field of Compare.target_union for each target. */
-const OPERAND_FIELDS = [4, 5, 6, 7, 8] as const
+const LEASE_TARGET = 4
+/** Field of Compare.target_union for each target that is a revision or a version. */
+const OPERAND_FIELDS = [4, 5, 6] as const
 
 /** KV.Txn */
 export async function txn(store: Backend, request: Buffer): Promise<Buffer> {
@@ -46,6 +47,7 @@ function decodeCompare(reader: WireReader): Compare {
   let key = EMPTY
   let rangeEnd = EMPTY
   let value = EMPTY
+  let lease: LeaseId = 0
   const numbers = new Map<number, number>()
   while (reader.next()) {
     if (reader.field === 1) resultCode = reader.int()
@@ -53,7 +55,8 @@ function decodeCompare(reader: WireReader): Compare {
     else if (reader.field === 3) key = reader.bytes()
     else if (reader.field === 7) value = reader.bytes()
     else if (reader.field === 64) rangeEnd = reader.bytes()
-    else if (reader.field >= 4 && reader.field <= 8) numbers.set(reader.field, reader.int())
+    else if (reader.field === 8) lease = reader.int64()
+    else if (reader.field >= 4 && reader.field <= 6) numbers.set(reader.field, reader.int())
     else reader.skip()
   }
   if (key.length === 0) throw RequestErrors.emptyKey()
@@ -61,6 +64,7 @@ function decodeCompare(reader: WireReader): Compare {
   const result = RESULTS[resultCode]
   if (result === undefined) throw new GrpcError(GrpcCode.invalidArgument, 'etcdserver: invalid compare result')
   if (targetCode === VALUE_TARGET) return { range, result, target: 'value', operand: value }
+  if (targetCode === LEASE_TARGET) return { range, result, target: 'lease', operand: lease }
   const target = NUMBER_TARGETS[targetCode]
   if (target === undefined) throw new GrpcError(GrpcCode.invalidArgument, 'etcdserver: invalid compare target')
   return { range, result, target, operand: numbers.get(OPERAND_FIELDS[targetCode] ?? 0) ?? 0 }

@@ -1,6 +1,7 @@
-import type { Key, KeyVersion, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
+import type { Key, KeyVersion, LeaseId, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
 import type {
   AppendBatch,
+  AppendResult,
   Dialect,
   LogPage,
   LogQuery,
@@ -13,8 +14,9 @@ import { inRange } from '#pkg/kine/keys.ts'
 
 /** A log in memory whose commits and reads a test can hold up or let fail. */
 export class MemoryDialect implements Dialect {
+  readonly shared = undefined
   rows: NewRow[] = []
-  readonly leases = new Map<number, LeaseRecord>()
+  readonly leases = new Map<LeaseId, LeaseRecord>()
   /** Batches committed so far. */
   commits = 0
   /** Called before a commit; what it throws or rejects with becomes the outcome. */
@@ -33,6 +35,7 @@ export class MemoryDialect implements Dialect {
       lastId: last?.id ?? 0,
       compactRevision: this.#compactRevision,
       prunedRevision: this.#prunedRevision,
+      leaseSeq: 0,
       leases: [...this.leases.values()],
     })
   }
@@ -44,14 +47,14 @@ export class MemoryDialect implements Dialect {
     return Promise.resolve(sorted.filter(({ key }) => after === undefined || key.compare(after) > 0).slice(0, 3))
   }
 
-  async append(batch: AppendBatch): Promise<ReadonlyMap<RowId, Buffer>> {
+  async append(batch: AppendBatch): Promise<AppendResult> {
     await this.beforeAppend?.()
     this.commits += 1
     this.rows.push(...batch.rows)
     for (const lease of batch.leases) this.leases.set(lease.id, lease)
     for (const id of batch.revokedLeases) this.leases.delete(id)
-    this.#compactRevision = batch.compactRevision ?? this.#compactRevision
-    return this.#values(batch.rows.map(({ previousId }) => previousId))
+    this.#compactRevision = batch.next.compactRevision
+    return { committed: true, previousValues: this.#values(batch.rows.map(({ previousId }) => previousId)) }
   }
 
   async readValues(ids: readonly RowId[]): Promise<ReadonlyMap<RowId, Buffer>> {

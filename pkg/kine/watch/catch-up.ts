@@ -86,7 +86,9 @@ async function loadUnlessCompacted(version: KeyVersion, { keyValues }: CatchUpDe
 
 async function readFromLog(watcher: Watcher, from: Revision, deps: CatchUpDeps): Promise<CatchUpStep> {
   const to = deps.revision()
-  const { rows, through } = await deps.dialect.readLog({ range: watcher.range, from, to, maxRows: LOG_ROWS })
+  const { range } = watcher
+  const query = { range, from, to, maxRows: LOG_ROWS, withPrevious: watcher.options.previousWanted }
+  const { rows, through } = await deps.dialect.readLog(query)
   return { events: rows.map(toEvent).filter((event) => watcher.wants(event)), next: through + 1 }
 }
 

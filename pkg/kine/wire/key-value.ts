@@ -1,4 +1,4 @@
-import type { KeyVersion } from '#pkg/kine/backend.ts'
+import type { KeyVersion, LeaseId } from '#pkg/kine/backend.ts'
 import { WireReader } from '#pkg/kine/wire/reader.ts'
 import { varintSize, writeVarint } from '#pkg/kine/wire/writer.ts'
 
@@ -52,7 +52,7 @@ export function valueOf(keyValue: Buffer): Buffer {
   return NO_VALUE
 }
 
-function writeInt(target: Buffer, tag: number, value: number, at: number): number {
+function writeInt(target: Buffer, tag: number, value: LeaseId, at: number): number {
   target[at] = tag
   return writeVarint(target, value, at + 1)
 }

@@ -1,3 +1,6 @@
+import type { LeaseId } from '#pkg/kine/backend.ts'
+import { int64 } from '#pkg/kine/wire/int64.ts'
+
 /** The bytes are not the protobuf message that they should be, or hold a number beyond 2^53. */
 export class WireError extends Error {
   constructor(message: string) {
@@ -45,6 +48,12 @@ export class WireReader {
   int(): number {
     this.#expect(VARINT)
     return this.#varint()
+  }
+
+  /** An int64 of any size in its one form, see LeaseId. */
+  int64(): LeaseId {
+    this.#expect(VARINT)
+    return this.#int64()
   }
 
   bool(): boolean {
@@ -104,6 +113,12 @@ export class WireReader {
   }
 
   #varint(): number {
+    const value = this.#int64()
+    if (typeof value === 'bigint') throw new WireError('integer beyond 2^53')
+    return value
+  }
+
+  #int64(): LeaseId {
     let value = 0
     // 28 bits fit in 32-bit arithmetic; nearly every varint of this protocol ends here.
     for (let shift = 0; shift < 28; shift += 7) {
@@ -115,7 +130,7 @@ export class WireReader {
   }
 
   /** Bits 28 to 63 as two 32-bit halves, so that negative numbers (ten bytes) come out negative. */
-  #longVarint(first28: number): number {
+  #longVarint(first28: number): LeaseId {
     let low = first28
     let high = 0
     const fifth = this.#byte()
@@ -129,9 +144,7 @@ export class WireReader {
         if (byte < 0x80) break
       }
     }
-    const value = (high | 0) * 0x1_0000_0000 + low
-    if (!Number.isSafeInteger(value)) throw new WireError('integer beyond 2^53')
-    return value
+    return int64(high | 0, low)
   }
 
   #byte(): number {

@@ -1,14 +1,17 @@
+import type { LeaseId } from '#pkg/kine/backend.ts'
+
 /** Bytes that `value` takes as a varint; a negative number takes ten, as in every protobuf int64. */
-export function varintSize(value: number): number {
+export function varintSize(value: LeaseId): number {
   if (value < 0) return 10
+  if (typeof value === 'bigint') return value < 1n << 56n ? 8 : 9
   let size = 1
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1
   return size
 }
 
 /** Writes `value` at `at` and returns the offset behind it. */
-export function writeVarint(target: Buffer, value: number, at: number): number {
-  if (value < 0) return writeNegative(target, value, at)
+export function writeVarint(target: Buffer, value: LeaseId, at: number): number {
+  if (value < 0 || typeof value === 'bigint') return writeLong(target, BigInt(value), at)
   let rest = value
   let offset = at
   while (rest >= 0x80) {
@@ -20,14 +23,15 @@ export function writeVarint(target: Buffer, value: number, at: number): number {
   return offset + 1
 }
 
-function writeNegative(target: Buffer, value: number, at: number): number {
-  let rest = BigInt.asUintN(64, BigInt(value))
-  for (let i = 0; i < 9; i += 1) {
-    target[at + i] = Number(rest & 0x7fn) | 0x80
-    rest >>= 7n
+function writeLong(target: Buffer, value: bigint, at: number): number {
+  let rest = BigInt.asUintN(64, value)
+  let offset = at
+  for (; rest >= 0x80n; rest >>= 7n) {
+    target[offset] = Number(rest & 0x7fn) | 0x80
+    offset += 1
   }
-  target[at + 9] = Number(rest)
-  return at + 10
+  target[offset] = Number(rest)
+  return offset + 1
 }
 
 /**
@@ -42,7 +46,8 @@ export class WireWriter {
     this.#buffer = Buffer.allocUnsafe(sizeHint)
   }
 
-  int(field: number, value: number): this {
+  /** An integer; of more than 53 bits a bigint. */
+  int(field: number, value: LeaseId): this {
     if (value === 0) return this
     this.#reserve(20)
     this.#length = writeVarint(this.#buffer, field * 8, this.#length)

@@ -1,6 +1,6 @@
-import type { Key, KeyRange, KeyVersion, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
+import type { Key, KeyRange, KeyVersion, LeaseId, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
 import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
-import type { AppendBatch } from '#pkg/kine/dialect/dialect.ts'
+import type { AppendBatch, Head } from '#pkg/kine/dialect/dialect.ts'
 import { identity, ownCopy } from '#pkg/kine/keys.ts'
 import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
@@ -22,8 +22,7 @@ export interface PendingChange {
 export interface BatchBase {
   readonly index: KeyIndex
   readonly lessor: Lessor
-  readonly revision: Revision
-  readonly lastId: RowId
+  readonly head: Head
 }
 
 const EMPTY: Buffer = Buffer.alloc(0)
@@ -37,8 +36,9 @@ const EMPTY: Buffer = Buffer.alloc(0)
  */
 export class Batch implements VersionView {
   readonly changes: PendingChange[] = []
-  readonly leases = new Map<number, LeaseRecord | undefined>()
-  compactRevision: Revision | undefined
+  readonly leases = new Map<LeaseId, LeaseRecord | undefined>()
+  /** The head's, or a higher one that is to be set. */
+  compactRevision: Revision
   /** Bytes of the values written. */
   bytes = 0
   readonly #base: BatchBase
@@ -50,8 +50,9 @@ export class Batch implements VersionView {
 
   constructor(base: BatchBase) {
     this.#base = base
-    this.#revision = base.revision
-    this.#lastId = base.lastId
+    this.#revision = base.head.revision
+    this.#lastId = base.head.lastId
+    this.compactRevision = base.head.compactRevision
   }
 
   /** Revision of the last finished write. */
@@ -66,7 +67,7 @@ export class Batch implements VersionView {
 
   /** Something must be committed. */
   get worthCommitting(): boolean {
-    return this.changes.length > 0 || this.leases.size > 0 || this.compactRevision !== undefined
+    return this.changes.length > 0 || this.leases.size > 0 || this.compactRevision !== this.#base.head.compactRevision
   }
 
   /** Ends one write; its changes, if any, get the next revision. */
@@ -100,7 +101,7 @@ export class Batch implements VersionView {
     return limit > 0 ? all.slice(0, limit) : all
   }
 
-  put(key: Key, value: Buffer, lease: number): KeyVersion {
+  put(key: Key, value: Buffer, lease: LeaseId): KeyVersion {
     const previous = this.get(key)
     const modRevision = this.#revision + 1
     const now: KeyVersion = {
@@ -123,16 +124,16 @@ export class Batch implements VersionView {
     this.#add({ now, value: EMPTY, replaced: previous })
   }
 
-  hasLease(id: number): boolean {
+  hasLease(id: LeaseId): boolean {
     return this.lease(id) !== undefined
   }
 
-  lease(id: number): LeaseRecord | undefined {
+  lease(id: LeaseId): LeaseRecord | undefined {
     return this.leases.has(id) ? this.leases.get(id) : this.#base.lessor.record(id)
   }
 
   /** Live keys attached to a lease, in key order. */
-  keysOfLease(id: number): KeyVersion[] {
+  keysOfLease(id: LeaseId): KeyVersion[] {
     const committed = this.#base.lessor.keys(id).map((key) => this.get(key))
     const attached = [...this.#changed.values()].filter((version) => version.version > 0)
     const byKey = new Map<string, KeyVersion>()
@@ -140,6 +141,12 @@ export class Batch implements VersionView {
       if (version?.lease === id) byKey.set(identity(version.key), version)
     }
     return [...byKey.values()].sort((a, b) => a.key.compare(b.key))
+  }
+
+  /** The head once this is committed. */
+  get head(): Head {
+    const leaseSeq = this.#base.head.leaseSeq + (this.leases.size > 0 ? 1 : 0)
+    return { revision: this.#revision, lastId: this.#lastId, compactRevision: this.compactRevision, leaseSeq }
   }
 
   /** What the dialect commits; `needsPrevious` tells which changes need the value that they replaced read along. */
@@ -153,7 +160,8 @@ export class Batch implements VersionView {
       })),
       leases: records,
       revokedLeases: [...this.leases].filter(([, record]) => record === undefined).map(([id]) => id),
-      compactRevision: this.compactRevision,
+      after: this.#base.head,
+      next: this.head,
     }
   }
 

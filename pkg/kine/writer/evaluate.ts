@@ -3,6 +3,7 @@ import type {
   Compare,
   DeleteRequest,
   KeyVersion,
+  LeaseId,
   PutRequest,
   RangeQuery,
   RangeResult,
@@ -73,7 +74,7 @@ function holds(compare: Compare, context: EvaluationContext): boolean {
   if (versions.length > 0) return versions.every((version) => matches(compare, difference(compare, version, context)))
   // A missing key compares as all zeros, but has no value that could be compared.
   if (compare.target === 'value') return false
-  return matches(compare, Math.sign(0 - compare.operand))
+  return matches(compare, order(0, compare.operand))
 }
 
 function difference(compare: Compare, version: KeyVersion, context: EvaluationContext): number {
@@ -87,10 +88,14 @@ function difference(compare: Compare, version: KeyVersion, context: EvaluationCo
     case 'mod':
       return Math.sign(version.modRevision - compare.operand)
     case 'lease':
-      return Math.sign(version.lease - compare.operand)
+      return order(version.lease, compare.operand)
     default:
       return assertNever(compare)
   }
+}
+
+function order(a: LeaseId, b: LeaseId): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function matches({ result }: Compare, difference: number): boolean {

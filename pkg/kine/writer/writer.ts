@@ -1,6 +1,6 @@
 import type { KeyVersion, RangeQuery, RangeResult, TxnRequest, TxnResult } from '#pkg/kine/backend.ts'
 import type { Applier } from '#pkg/kine/apply.ts'
-import type { Dialect } from '#pkg/kine/dialect/dialect.ts'
+import type { AppendResult, Dialect } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
 import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
@@ -109,7 +109,7 @@ export class Writer {
     const deferred: DeferredRange[] = []
     const result = evaluate(request, {
       batch,
-      compactRevision: this.#deps.applier.compactRevision,
+      compactRevision: batch.compactRevision,
       valueOf: (version) => knownValue(version, batch, values),
       defer: (query, into) => deferred.push({ query, into }),
     })
@@ -128,7 +128,7 @@ export class Writer {
 
   async #commitNext(): Promise<void> {
     const { index, lessor, applier } = this.#deps
-    const base = { index, lessor, revision: applier.revision, lastId: applier.lastId }
+    const base = { index, lessor, head: applier.head }
     const writes = this.#queue.splice(0, MAX_BATCH_WRITES)
     const values = writes.some(({ needs }) => needs) ? await this.#loadValues(writes, new Batch(base)) : NO_VALUES
     const batch = new Batch(base)
@@ -176,19 +176,21 @@ export class Writer {
       if (kv !== undefined) known.set(previous.id, kv)
       return kv === undefined
     }
-    let read: ReadonlyMap<number, Buffer>
+    let result: AppendResult
     try {
-      read = await dialect.append(batch.toAppend(needsPrevious))
+      result = await dialect.append(batch.toAppend(needsPrevious))
     } catch (error) {
       return error
     }
+    if (!result.committed) return new StoreError('unavailable')
+    const { previousValues } = result
     onCommit(performance.now() - startedAt)
     applier.apply({
       changes: batch.changes,
       leases: batch.leases,
-      compactRevision: batch.compactRevision,
+      head: batch.head,
       previousKv: (version) => {
-        const value = read.get(version.id)
+        const value = previousValues.get(version.id)
         return value === undefined ? known.get(version.id) : encodeKeyValue(version, value)
       },
     })

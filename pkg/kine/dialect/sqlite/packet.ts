@@ -1,9 +1,10 @@
-import type { KeyVersion } from '#pkg/kine/backend.ts'
+import type { KeyVersion, LeaseId } from '#pkg/kine/backend.ts'
 import { ownCopy } from '#pkg/kine/keys.ts'
+import { int64 } from '#pkg/kine/wire/int64.ts'
 
 /**
  * Rows cross the thread boundary as one transferred ArrayBuffer: cloning a Buffer view would copy the whole slab
- * behind it, once per row. Numbers are float64, which holds every safe integer.
+ * behind it, once per row. Numbers are float64, which holds every safe integer; lease ids are int64.
  */
 export class PacketWriter {
   #buffer: Buffer
@@ -22,6 +23,18 @@ export class PacketWriter {
     this.#length = this.#buffer.writeDoubleLE(value, this.#length)
   }
 
+  /** An id of a lease; SQLite gives those beyond 2^53 as text, see leaseIdColumn in schema.ts. */
+  leaseId(id: LeaseId | string): void {
+    this.#reserve(8)
+    const exact = typeof id === 'number' ? id : BigInt(id)
+    if (typeof exact === 'bigint') this.#buffer.writeBigInt64LE(exact, this.#length)
+    else {
+      this.#buffer.writeUInt32LE(exact >>> 0, this.#length)
+      this.#buffer.writeInt32LE(Math.floor(exact / 0x1_0000_0000), this.#length + 4)
+    }
+    this.#length += 8
+  }
+
   /** A byte string; undefined is kept apart from an empty one. */
   bytes(value: Uint8Array | undefined): void {
     this.number(value === undefined ? -1 : value.length)
@@ -31,12 +44,12 @@ export class PacketWriter {
     this.#length += value.length
   }
 
-  version(version: KeyVersion): void {
+  version(version: KeyVersion | StoredVersion): void {
     this.number(version.id)
     this.number(version.modRevision)
     this.number(version.createRevision)
     this.number(version.version)
-    this.number(version.lease)
+    this.leaseId(version.lease)
     this.number(version.valueSize)
     this.bytes(version.key)
   }
@@ -57,6 +70,9 @@ export class PacketWriter {
   }
 }
 
+/** A version as SQLite gives it. */
+export type StoredVersion = Omit<KeyVersion, 'lease'> & { readonly lease: number | string }
+
 /** Reads what PacketWriter wrote. Byte strings are views of the packet unless copied. */
 export class PacketReader {
   readonly #buffer: Buffer
@@ -74,6 +90,13 @@ export class PacketReader {
     const value = this.#buffer.readDoubleLE(this.#at)
     this.#at += 8
     return value
+  }
+
+  leaseId(): LeaseId {
+    const low = this.#buffer.readUInt32LE(this.#at)
+    const high = this.#buffer.readInt32LE(this.#at + 4)
+    this.#at += 8
+    return int64(high, low)
   }
 
   bytes(): Buffer | undefined {
@@ -108,7 +131,7 @@ export class PacketReader {
     const modRevision = this.number()
     const createRevision = this.number()
     const version = this.number()
-    const lease = this.number()
+    const lease = this.leaseId()
     const valueSize = this.number()
     return { key: this.present(), id, modRevision, createRevision, version, lease, valueSize }
   }

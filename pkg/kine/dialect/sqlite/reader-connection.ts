@@ -1,26 +1,26 @@
 import type { Statement } from 'better-sqlite3'
-import type { KeyVersion } from '#pkg/kine/backend.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import { inRange } from '#pkg/kine/keys.ts'
 import { PacketReader, PacketWriter, release } from '#pkg/kine/dialect/sqlite/packet.ts'
+import type { StoredVersion } from '#pkg/kine/dialect/sqlite/packet.ts'
+import { leaseIdColumn } from '#pkg/kine/dialect/sqlite/schema.ts'
 
 /** Rows a page of the start-up scan. */
 const INDEX_PAGE_ROWS = 2000
 /** A page of the log ends behind the revision that exceeds this. */
 const LOG_PAGE_BYTES = 1024 * 1024
 
-const VERSION_COLUMNS =
-  'id, rev AS modRevision, key, create_rev AS createRevision, version, lease, length(value) AS valueSize'
+const VERSION_COLUMNS = `id, rev AS modRevision, key, create_rev AS createRevision, version, ${leaseIdColumn('lease')} AS lease, length(value) AS valueSize`
 
 /** Everything that reads, on a connection of its own. Synchronous: lives in the reader thread. */
 export class ReaderConnection {
   readonly #db: Connection
   readonly #value: Statement<[number], Buffer>
-  readonly #newest: Statement<[Buffer, number], KeyVersion>
-  readonly #before: Statement<[Buffer, number], KeyVersion>
-  readonly #log: Statement<[number, number, number, number], KeyVersion>
-  readonly #indexFirst: Statement<[number], KeyVersion>
-  readonly #indexAfter: Statement<[Buffer, number], KeyVersion>
+  readonly #newest: Statement<[Buffer, number], StoredVersion>
+  readonly #before: Statement<[Buffer, number], StoredVersion>
+  readonly #log: Statement<[number, number, number, number], StoredVersion>
+  readonly #indexFirst: Statement<[number], StoredVersion>
+  readonly #indexAfter: Statement<[Buffer, number], StoredVersion>
 
   constructor(db: Connection) {
     this.#db = db
@@ -78,13 +78,14 @@ export class ReaderConnection {
     return reply.finish()
   }
 
-  /** Request: from, to, maxRows, first possible id, start, end. Reply: through, then row, value and what was before it. */
+  /** Request: from, to, maxRows, first possible id, whether with previous versions, start, end. Reply: through, then row, value and what was before it. */
   readLog(request: ArrayBuffer): ArrayBuffer {
     const packet = new PacketReader(request)
     const from = packet.number()
     const to = packet.number()
     const maxRows = packet.number()
     const firstId = packet.number()
+    const withPrevious = packet.number() === 1
     const start = packet.present()
     const end = packet.bytes()
     const page = this.#logPage({ from, to, maxRows, firstId })
@@ -97,7 +98,7 @@ export class ReaderConnection {
         break
       }
       revision = row.modRevision
-      if (inRange(row.key, { start, end })) this.#logRow(row, body)
+      if (inRange(row.key, { start, end })) this.#logRow(row, body, withPrevious)
     }
     const reply = new PacketWriter()
     reply.number(through)
@@ -110,7 +111,7 @@ export class ReaderConnection {
   }
 
   /** Rows of whole revisions, at most `maxRows` unless one revision has more. */
-  #logPage({ from, to, maxRows, firstId }: PageRequest): { readonly rows: KeyVersion[]; readonly through: number } {
+  #logPage({ from, to, maxRows, firstId }: PageRequest): { readonly rows: StoredVersion[]; readonly through: number } {
     const rows = this.#log.all(firstId, from, to, maxRows + 1)
     if (rows.length <= maxRows) return { rows, through: to }
     const cut = rows.at(-1)?.modRevision ?? to
@@ -119,11 +120,11 @@ export class ReaderConnection {
     return { rows: this.#log.all(firstId, cut, cut, -1), through: cut }
   }
 
-  #logRow(row: KeyVersion, body: PacketWriter): void {
+  #logRow(row: StoredVersion, body: PacketWriter, withPrevious: boolean): void {
     body.version(row)
     this.#addValue(row.id, body)
     const created = row.version > 0 && row.createRevision === row.modRevision
-    const before = created ? undefined : this.#before.get(row.key, row.modRevision)
+    const before = created || !withPrevious ? undefined : this.#before.get(row.key, row.modRevision)
     const previous = before?.version === 0 ? undefined : before
     body.number(previous === undefined ? 0 : 1)
     if (previous === undefined) return

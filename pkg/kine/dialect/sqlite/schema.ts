@@ -28,6 +28,11 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOU
 /** Kubernetes objects overflow 4 KiB pages. Only has an effect before the first write. */
 const PAGE_SIZE_BYTES = 8192
 
+/** A column with ids of leases as better-sqlite3 is to give them: beyond 2^53 as text, because it would round them. */
+export function leaseIdColumn(column: string): string {
+  return `CASE WHEN ${column} BETWEEN -9007199254740991 AND 9007199254740991 THEN ${column} ELSE CAST(${column} AS TEXT) END`
+}
+
 /** Figures of the `meta` table. */
 export type MetaName = 'cluster_id' | 'member_id' | 'compact_rev' | 'pruned_rev'
 

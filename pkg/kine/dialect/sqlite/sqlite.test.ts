@@ -10,7 +10,9 @@ import { testFiles } from '#pkg/kine/testing/servers.ts'
 
 const b = (text: string): Buffer<ArrayBuffer> => Buffer.from(text)
 const everything = { start: Buffer.alloc(0), end: Buffer.alloc(0) }
-const NOTHING = { leases: [], revokedLeases: [], compactRevision: undefined }
+const head = { revision: 1, lastId: 0, compactRevision: -1, leaseSeq: 0 }
+const NOTHING = { leases: [], revokedLeases: [], after: head, next: head }
+const compactTo = (compactRevision: number) => ({ ...NOTHING, next: { ...head, compactRevision } })
 
 function row(
   revision: number,
@@ -52,7 +54,7 @@ describe('SqliteDialect', function () {
   })
 
   it('gives back what was appended, byte by byte', async () => {
-    const odd = { value: Buffer.from([0, 255, 0]), lease: 2 ** 52, version: 3, createRevision: 2 }
+    const odd = { value: Buffer.from([0, 255, 0]), lease: -(2n ** 62n), version: 3, createRevision: 2 }
     const large = row(2 ** 40, 'k\0\xff', odd)
     await dialect.append({ rows: [row(2, 'a', { value: Buffer.alloc(0) }), large], ...NOTHING })
     const index = await dialect.readIndex(undefined)
@@ -65,7 +67,8 @@ describe('SqliteDialect', function () {
   it('reads replaced values within the commit', async () => {
     await dialect.append({ rows: [row(2, 'a')], ...NOTHING })
     const read = await dialect.append({ rows: [{ ...row(3, 'a'), previousId: 2048 }], ...NOTHING })
-    assert.equal(read.get(2048)?.toString(), 'a@2')
+    assert.ok(read.committed)
+    assert.equal(read.previousValues.get(2048)?.toString(), 'a@2')
   })
 
   it('commits a batch whole or not at all', async () => {
@@ -99,7 +102,7 @@ describe('SqliteDialect', function () {
     const gone = row(5, 'a', { version: 0, createRevision: 2, value: Buffer.alloc(0) })
     await dialect.append({ rows: [row(2, 'a'), delta, ...many, gone, row(6, 'a')], ...NOTHING })
     const show = async (from: number, maxRows: number, range = everything): Promise<unknown> => {
-      const { rows, through } = await dialect.readLog({ range, from, to: 6, maxRows })
+      const { rows, through } = await dialect.readLog({ range, from, to: 6, maxRows, withPrevious: true })
       return [
         through,
         ...rows.map(({ now, previousValue }) => `${String(now.key)}@${now.modRevision} ${String(previousValue)}`),
@@ -118,11 +121,17 @@ describe('SqliteDialect', function () {
     )
     for (let i = 0; i < rows.length; i += 100) await dialect.append({ rows: rows.slice(i, i + 100), ...NOTHING })
     const ends = [row(2002, 'k0', { version: 0 }), row(2003, 'k1', { version: 0 }), row(2004, 'k2')]
-    await dialect.append({ rows: ends, ...NOTHING, compactRevision: 2003 })
+    await dialect.append({ rows: ends, ...compactTo(2003) })
     let slices = 0
     for (let done = false; !done; slices += 1) ({ done } = await dialect.prune(2003))
     assert.ok(slices > 5)
-    const { rows: left } = await dialect.readLog({ range: everything, from: 1, to: 2004, maxRows: 10_000 })
+    const { rows: left } = await dialect.readLog({
+      range: everything,
+      from: 1,
+      to: 2004,
+      maxRows: 10_000,
+      withPrevious: false,
+    })
     const names = left.map(({ now }) => `${String(now.key)}@${now.modRevision}`)
     const survivors = rows.slice(1992).map(({ now }) => `${String(now.key)}@${now.modRevision}`)
     assert.deepEqual(names, [...survivors, 'k1@2003', 'k2@2004'])
@@ -134,20 +143,23 @@ describe('SqliteDialect', function () {
   })
 
   it('keeps leases, compact revision and identity', async () => {
-    const lease = { id: 2 ** 50, ttlSeconds: 9_000_000_000, expiresAtMs: Date.now() }
-    await dialect.append({ ...NOTHING, rows: [row(2, 'a')], leases: [lease, { ...lease, id: 5 }], compactRevision: 2 })
-    await dialect.append({ ...NOTHING, rows: [], leases: [{ ...lease, ttlSeconds: 7 }], revokedLeases: [5] })
+    const lease = { id: 2n ** 62n + 1n, ttlSeconds: 9_000_000_000, remainingMs: 60_000 }
+    await dialect.append({ ...compactTo(2), rows: [row(2, 'a', { lease: -5 })], leases: [lease, { ...lease, id: -5 }] })
+    await dialect.append({ ...NOTHING, rows: [], leases: [{ ...lease, ttlSeconds: 7 }], revokedLeases: [-5] })
     await dialect.close()
     dialect = await open()
-    const { clusterId, memberId, ...state } = await dialect.open()
+    const { clusterId, memberId, leases, ...state } = await dialect.open()
     assert.ok(clusterId > 0 && memberId > 0 && clusterId !== memberId)
     assert.deepEqual(state, {
       revision: 2,
       lastId: 2048,
       compactRevision: 2,
       prunedRevision: -1,
-      leases: [{ ...lease, ttlSeconds: 7 }],
+      leaseSeq: 0,
     })
+    const [{ remainingMs, ...rest } = lease] = leases
+    assert.deepEqual([leases.length, rest], [1, { id: lease.id, ttlSeconds: 7 }])
+    assert.ok(remainingMs > 50_000 && remainingMs <= 60_000, `${remainingMs} ms`)
   })
 
   it('refuses a database of a newer version, or of somebody else', async () => {

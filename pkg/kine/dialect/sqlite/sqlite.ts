@@ -5,6 +5,7 @@ import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
 import type { Key, KeyVersion, Revision, RowId } from '#pkg/kine/backend.ts'
 import type {
   AppendBatch,
+  AppendResult,
   Dialect,
   LogPage,
   LogQuery,
@@ -33,6 +34,8 @@ export interface SqliteDeps {
 
 /** The log in one SQLite file: a thread that writes, a thread that reads, both through better-sqlite3. */
 export class SqliteDialect implements Dialect {
+  /** One process has the file to itself, so the head that a batch was made on is always the newest. */
+  readonly shared = undefined
   readonly #file: string
   readonly #writer: WorkerClient
   readonly #reader: WorkerClient
@@ -73,7 +76,7 @@ export class SqliteDialect implements Dialect {
     return versions
   }
 
-  async append(batch: AppendBatch): Promise<ReadonlyMap<RowId, Buffer>> {
+  async append(batch: AppendBatch): Promise<AppendResult> {
     const packet = new PacketWriter(16 * 1024)
     packet.number(batch.rows.length)
     for (const { now, previousId, value } of batch.rows) {
@@ -82,15 +85,15 @@ export class SqliteDialect implements Dialect {
       packet.bytes(value)
     }
     packet.number(batch.leases.length)
-    for (const { id, ttlSeconds, expiresAtMs } of batch.leases) {
-      packet.number(id)
+    for (const { id, ttlSeconds, remainingMs } of batch.leases) {
+      packet.leaseId(id)
       packet.number(ttlSeconds)
-      packet.number(expiresAtMs)
+      packet.number(remainingMs)
     }
     packet.number(batch.revokedLeases.length)
-    for (const id of batch.revokedLeases) packet.number(id)
-    packet.number(batch.compactRevision ?? -1)
-    return readIdValues(await this.#write('append', packet.finish()))
+    for (const id of batch.revokedLeases) packet.leaseId(id)
+    packet.number(batch.next.compactRevision > batch.after.compactRevision ? batch.next.compactRevision : -1)
+    return { committed: true, previousValues: readIdValues(await this.#write('append', packet.finish())) }
   }
 
   async readValues(ids: readonly RowId[]): Promise<ReadonlyMap<RowId, Buffer>> {
@@ -113,6 +116,7 @@ export class SqliteDialect implements Dialect {
     request.number(query.to)
     request.number(query.maxRows)
     request.number(query.from * ROWS_PER_REVISION)
+    request.number(query.withPrevious ? 1 : 0)
     request.bytes(query.range.start)
     request.bytes(query.range.end)
     const reply = new PacketReader(await this.#read('readLog', request.finish()))

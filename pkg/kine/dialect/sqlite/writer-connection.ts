@@ -5,7 +5,8 @@ import type { LeaseRecord } from '#pkg/kine/backend.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import type { PruneResult, StoredState } from '#pkg/kine/dialect/dialect.ts'
 import { PacketReader, PacketWriter, release } from '#pkg/kine/dialect/sqlite/packet.ts'
-import { getMeta, migrate, setMeta } from '#pkg/kine/dialect/sqlite/schema.ts'
+import { getMeta, leaseIdColumn, migrate, setMeta } from '#pkg/kine/dialect/sqlite/schema.ts'
+import { canonicalInt64 } from '#pkg/kine/wire/int64.ts'
 
 /** WAL bytes, estimated, after which a passive checkpoint runs between two commits. */
 const CHECKPOINT_BYTES = 8 * 1024 * 1024
@@ -53,8 +54,11 @@ export class WriterConnection {
       .rows<[], { id: number; rev: number }>('SELECT id, rev FROM log ORDER BY id DESC LIMIT 1')
       .get()
     const leases = this.#db
-      .rows<[], LeaseRecord>('SELECT id, ttl_s AS ttlSeconds, expires_at_ms AS expiresAtMs FROM lease')
-      .all()
+      .rows<[number], StoredLease>(
+        `SELECT ${leaseIdColumn('id')} AS id, ttl_s AS ttlSeconds, expires_at_ms - ? AS remainingMs FROM lease`,
+      )
+      .all(Date.now())
+      .map((lease) => ({ ...lease, id: typeof lease.id === 'string' ? canonicalInt64(lease.id) : lease.id }))
     return {
       clusterId: getMeta(this.#db, 'cluster_id'),
       memberId: getMeta(this.#db, 'member_id'),
@@ -62,6 +66,7 @@ export class WriterConnection {
       lastId: last?.id ?? 0,
       compactRevision: getMeta(this.#db, 'compact_rev'),
       prunedRevision: getMeta(this.#db, 'pruned_rev'),
+      leaseSeq: 0,
       leases,
     }
   }
@@ -146,10 +151,11 @@ export class WriterConnection {
       }
       this.#insert.run(id, modRevision, key, createRevision, version, lease, packet.present())
     }
+    const now = Date.now()
     for (let leases = packet.number(); leases > 0; leases -= 1) {
-      this.#putLease.run(packet.number(), packet.number(), packet.number())
+      this.#putLease.run(packet.leaseId(), packet.number(), packet.number() + now)
     }
-    for (let leases = packet.number(); leases > 0; leases -= 1) this.#dropLease.run(packet.number())
+    for (let leases = packet.number(); leases > 0; leases -= 1) this.#dropLease.run(packet.leaseId())
     const compactRevision = packet.number()
     if (compactRevision >= 0) setMeta(this.#db, 'compact_rev', compactRevision)
   }
@@ -185,6 +191,8 @@ export class WriterConnection {
     }
   }
 }
+
+type StoredLease = Omit<LeaseRecord, 'id'> & { readonly id: number | string }
 
 interface PruneRow {
   readonly id: number
