@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+
+	bolt "go.etcd.io/bbolt"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/server/v3/lease/leasepb"
+	"go.etcd.io/etcd/server/v3/storage/mvcc"
+	"go.etcd.io/etcd/server/v3/storage/schema"
+	"google.golang.org/protobuf/proto"
+)
+
+// dump writes the header and every change after a revision, in revision order, then the end mark.
+func dump(o options) error {
+	source, err := openSource(o)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+	out := bufio.NewWriterSize(os.Stdout, 1<<20)
+	err = source.db.View(func(tx *bolt.Tx) error {
+		head, err := readHeader(tx)
+		if err != nil {
+			return err
+		}
+		if err := json.NewEncoder(out).Encode(head); err != nil {
+			return err
+		}
+		if err := dumpChanges(tx, o.after, out); err != nil {
+			return err
+		}
+		return writeMark(out, endOfChanges)
+	})
+	if err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+func dumpChanges(tx *bolt.Tx, after int64, out *bufio.Writer) error {
+	keys := tx.Bucket(schema.Key.Name())
+	if keys == nil {
+		return nil
+	}
+	first := mvcc.RevToBytes(mvcc.Revision{Main: after + 1}, mvcc.NewRevBytes())
+	cursor := keys.Cursor()
+	for k, v := cursor.Seek(first); k != nil; k, v = cursor.Next() {
+		var kv mvccpb.KeyValue
+		if err := proto.Unmarshal(v, &kv); err != nil {
+			return fmt.Errorf("a change cannot be read: %w", err)
+		}
+		at := mvcc.BytesToRev(k)
+		c := change{revision: at.Main, sub: at.Sub, key: kv.Key}
+		if !mvcc.IsTombstone(k) {
+			c.createRevision, c.version, c.lease, c.value = kv.CreateRevision, kv.Version, kv.Lease, kv.Value
+		}
+		if err := writeChange(out, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readHeader(tx *bolt.Tx) (header, error) {
+	head := header{Revision: 1, CompactRevision: -1, Leases: []lease{}}
+	if keys := tx.Bucket(schema.Key.Name()); keys != nil {
+		if last, _ := keys.Cursor().Last(); last != nil {
+			head.Revision = mvcc.BytesToRev(last).Main
+		}
+	}
+	if meta := tx.Bucket(schema.Meta.Name()); meta != nil {
+		for _, name := range [][]byte{schema.FinishedCompactKeyName, schema.ScheduledCompactKeyName} {
+			if at := meta.Get(name); at != nil {
+				head.CompactRevision = max(head.CompactRevision, mvcc.BytesToRev(at).Main)
+			}
+		}
+	}
+	head.Revision = max(head.Revision, head.CompactRevision)
+	leases := tx.Bucket(schema.Lease.Name())
+	if leases == nil {
+		return head, nil
+	}
+	err := leases.ForEach(func(_, v []byte) error {
+		var l leasepb.Lease
+		if err := proto.Unmarshal(v, &l); err != nil {
+			return fmt.Errorf("a lease cannot be read: %w", err)
+		}
+		remaining := l.RemainingTTL
+		if remaining == 0 {
+			// etcd keeps no expiry: a lease gets its whole time again when a server starts.
+			remaining = l.TTL
+		}
+		head.Leases = append(head.Leases, lease{strconv.FormatInt(l.ID, 10), l.TTL, remaining})
+		return nil
+	})
+	return head, err
+}
