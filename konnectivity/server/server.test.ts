@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { statSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { createCa } from '#pkg/certificate/authority.ts'
@@ -32,6 +32,16 @@ describe('KonnectivityServer', () => {
     )
     await fixture.startAgent('worker-0', [addresses.agentPort])
     assert.deepEqual(await Promise.all([get('/readyz'), get('/ready')]), [200, 200])
+  })
+
+  it('survives requests that are none', async () => {
+    const { addresses } = await fixture.startServer()
+    for (const target of ['//', '/__proto__', 'http://[', '/healthz?x']) {
+      const socket = connect({ port: addresses.healthPort, host: '127.0.0.1' })
+      socket.end(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+      const [answer] = (await once(socket, 'data')) as [Buffer]
+      assert.match(answer.toString(), target.startsWith('/healthz') ? /^HTTP\/1.1 200/ : /^HTTP\/1.1 404/, target)
+    }
   })
 
   it('shows agents, connections and failures under upstream names', async () => {

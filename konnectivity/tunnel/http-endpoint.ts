@@ -1,10 +1,17 @@
 import { createServer } from 'node:http'
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { errorMessage } from '#pkg/errors/error.ts'
 import { listen } from '#konnectivity/tunnel/listen.ts'
 
 /** One path of a health or admin endpoint; throwing answers 500 with the message. */
-export type Route = () => { readonly status: number; readonly body: string; readonly contentType?: string }
+export type Route = () => Answer
+
+interface Answer {
+  readonly status: number
+  readonly body: string
+  readonly contentType?: string
+}
 
 /** A small plain HTTP server for health checks and scrapes. */
 export class HttpEndpoint {
@@ -14,13 +21,8 @@ export class HttpEndpoint {
   constructor(what: string, routes: Readonly<Record<string, Route>>) {
     this.#what = what
     this.#server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
-      const route = routes[new URL(request.url ?? '/', 'http://localhost').pathname]
-      if (request.method !== 'GET' && request.method !== 'HEAD') response.writeHead(405).end('only GET\n')
-      else if (route === undefined) response.writeHead(404).end('not found\n')
-      else {
-        const { status, body, contentType = 'text/plain; charset=utf-8' } = route()
-        response.writeHead(status, { 'content-type': contentType }).end(body)
-      }
+      const { status, body, contentType = 'text/plain; charset=utf-8' } = answer(request, routes)
+      response.writeHead(status, { 'content-type': contentType }).end(body)
     })
   }
 
@@ -36,5 +38,19 @@ export class HttpEndpoint {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#server.closeAllConnections()
     await closed
+  }
+}
+
+/** Never throws: whoever reaches the port could otherwise end the process with one request. */
+function answer({ method, url = '/' }: IncomingMessage, routes: Readonly<Record<string, Route>>): Answer {
+  if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET\n' }
+  // Not the URL class, which throws for what is no URL (`//`); `url` may also be absolute, which no client of ours sends.
+  const path = url.split('?', 1)[0] ?? ''
+  const route = Object.hasOwn(routes, path) ? routes[path] : undefined
+  if (route === undefined) return { status: 404, body: 'not found\n' }
+  try {
+    return route()
+  } catch (err) {
+    return { status: 500, body: `${errorMessage(err)}\n` }
   }
 }
