@@ -108,7 +108,16 @@ function refusalOf(headers: IncomingHttpHeaders & IncomingHttpStatusHeader): Err
   const status = headers['grpc-status']
   if (headers[':status'] !== 200) return new Error(`the server answered HTTP ${String(headers[':status'])}`)
   if (status === undefined || status === '0') return undefined
-  return new Error(`the server refused this agent: ${decodeURIComponent(String(headers['grpc-message'] ?? status))}`)
+  return new Error(`the server refused this agent: ${decodeMessage(String(headers['grpc-message'] ?? status))}`)
+}
+
+/** Percent-decodes what a server says; one that does not encode it (a proxy on the way) is quoted as it is. */
+function decodeMessage(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 function authority({ host, port }: ServerAddress): string {
