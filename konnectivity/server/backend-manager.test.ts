@@ -4,9 +4,9 @@ import { BackendManager } from '#konnectivity/server/backend-manager.ts'
 import { parseIdentifiers } from '#konnectivity/server/identity.ts'
 
 /** A backend as far as choosing one goes. */
-function agent(nodeName: string, identifiers = ''): Backend {
+function agent(nodeName: string, identifiers = '', remoteAddress = '192.0.2.1'): Backend {
   const identity = { agentId: nodeName, nodeName, ...parseIdentifiers(identifiers, nodeName) }
-  return { identity, draining: false, closed: false } as unknown as Backend
+  return { identity, remoteAddress, draining: false, closed: false } as unknown as Backend
 }
 
 describe('BackendManager', () => {
@@ -28,6 +28,14 @@ describe('BackendManager', () => {
   it('does not believe a node that claims the name of another', () => {
     const manager = create(agent('a', 'host=b'), agent('b'))
     assert.equal(manager.pick('b:10250')?.identity.nodeName, 'b')
+  })
+
+  it('believes the agent that comes from an address before one that claims it', () => {
+    const own = agent('b', 'ipv4=10.0.0.2', '::ffff:10.0.0.2')
+    const manager = create(own, agent('a', 'ipv4=10.0.0.1&ipv4=10.0.0.2', '10.0.0.1'))
+    assert.equal(manager.pick('10.0.0.2:10250')?.identity.nodeName, 'b')
+    manager.remove(own)
+    assert.equal(manager.pick('10.0.0.2:10250')?.identity.nodeName, 'a')
   })
 
   it('takes the newest session of a node, one with default route for the rest, any as a last resort', () => {

@@ -1,5 +1,5 @@
 import type { Backend } from '#konnectivity/server/backend.ts'
-import { hostOf } from '#konnectivity/server/identity.ts'
+import { hostOf, normalizeHost } from '#konnectivity/server/identity.ts'
 
 /** How an agent is chosen for a destination, in upstream's spelling. */
 export type ProxyStrategy = 'destHost' | 'defaultRoute' | 'default'
@@ -48,8 +48,7 @@ export class BackendManager {
     for (const draining of [false, true]) {
       for (const strategy of this.#strategies) {
         const found = this.#candidates(strategy, host).filter((b) => usable(b) && b.draining === draining)
-        // Of several sessions of one node the newest is the one least likely to be dead.
-        const chosen = strategy === 'destHost' ? found.at(-1) : found[Math.floor(Math.random() * found.length)]
+        const chosen = strategy === 'destHost' ? ownerOf(host, found) : found[Math.floor(Math.random() * found.length)]
         if (chosen !== undefined) return chosen
       }
     }
@@ -76,4 +75,12 @@ export class BackendManager {
         return this.list()
     }
   }
+}
+
+/**
+ * Agents name the addresses of their node themselves: one that connects from the address has the better claim to it than
+ * one that only says so. Of several sessions of one node the newest is the one least likely to be dead.
+ */
+function ownerOf(host: string, claimants: readonly Backend[]): Backend | undefined {
+  return claimants.findLast(({ remoteAddress }) => normalizeHost(remoteAddress) === host) ?? claimants.at(-1)
 }

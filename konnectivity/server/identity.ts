@@ -88,7 +88,9 @@ export function hostOf(address: string): string {
   return normalizeHost(host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host)
 }
 
-/** One spelling for each host: lower case, IPv6 in its canonical form. */
-function normalizeHost(host: string): string {
+/** One spelling for each host: lower case, IPv6 in its canonical form, IPv4 not as a mapped IPv6 address. */
+export function normalizeHost(host: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(host)?.[1]
+  if (mapped !== undefined) return mapped
   return isIPv6(host) ? new SocketAddress({ address: host, family: 'ipv6' }).address : host.toLowerCase()
 }
