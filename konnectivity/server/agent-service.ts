@@ -116,7 +116,7 @@ export class AgentService {
     const remoteAddress = session.socket.remoteAddress ?? 'unknown'
     try {
       const { nodeName } = await this.#authenticate(session, headers)
-      if (!stream.destroyed) this.#accept(stream, headers, { nodeName, remoteAddress })
+      if (!stream.destroyed && !stream.closed) this.#accept(stream, headers, { nodeName, remoteAddress })
     } catch (error) {
       this.#deps.metrics.agentRefusals.add()
       this.#deps.log.warn('agent refused', { remote: remoteAddress, err: error })

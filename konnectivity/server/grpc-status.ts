@@ -4,7 +4,7 @@ const codes = { unimplemented: 12, unavailable: 14, unauthenticated: 16 } as con
 
 /** Ends a gRPC call with nothing but a status; the message is percent-encoded as gRPC asks. */
 export function refuseStream(stream: ServerHttp2Stream, code: keyof typeof codes, message: string): void {
-  if (stream.destroyed || stream.headersSent) return
+  if (stream.destroyed || stream.closed || stream.headersSent) return
   stream.respond(
     {
       ':status': 200,

@@ -18,6 +18,8 @@ export async function listen(server: Server, options: ListenOptions, what: strin
     server.once('error', onError)
     server.listen(options, () => {
       server.off('error', onError)
+      // accept() can fail later (no file descriptors left): that connection is lost, not the process.
+      server.on('error', () => undefined)
       resolve()
     })
   })
