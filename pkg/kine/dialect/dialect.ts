@@ -125,11 +125,20 @@ export interface Dialect {
   append(batch: AppendBatch): Promise<AppendResult>
   /** The values of these rows; a row that does not exist is missing in the map. */
   readValues(ids: readonly RowId[]): Promise<ReadonlyMap<RowId, Buffer>>
-  /** Newest version of each key at `revision`, undefined where there is none; tombstones count as versions. */
+  /**
+   * Newest version of each key at `revision`, undefined where there is none; tombstones count as versions. Of a shared
+   * database it rejects with 'compacted' if, as of this read, pruning at a later revision has begun.
+   */
   readVersions(keys: readonly Key[], revision: Revision): Promise<readonly (KeyVersion | undefined)[]>
-  /** Rows of a range in log order. */
+  /**
+   * Rows of a range in log order. Of a shared database it rejects with 'compacted' if, as of this read, pruning at a
+   * revision above `from` has begun: rows may be missing, and this instance may not know of the compaction yet.
+   */
   readLog(query: LogQuery): Promise<LogPage>
-  /** Deletes some of the rows that etcd's compaction at `through` deletes; called again until done. */
+  /**
+   * Deletes some of the rows that etcd's compaction at `through` deletes; called again until done. In a shared database
+   * it records `through` as begun, durably, before the first row goes.
+   */
   prune(through: Revision): Promise<PruneResult>
   /** Allocated and used bytes. */
   size(): Promise<{ readonly bytes: number; readonly inUseBytes: number }>
