@@ -1,3 +1,5 @@
+import { settleHeap } from '#pkg/lifecycle/settle-heap.ts'
+
 /** Why a command that stays was ended. */
 export class EndedBySignal extends Error {
   constructor(name: NodeJS.Signals) {
@@ -12,6 +14,7 @@ export class EndedBySignal extends Error {
  */
 export async function untilSignal(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const ending = new AbortController()
+  const settling = settleHeap()
   const end = (name: NodeJS.Signals): void => ending.abort(new EndedBySignal(name))
   process.on('SIGTERM', end)
   process.on('SIGINT', end)
@@ -20,6 +23,7 @@ export async function untilSignal(run: (signal: AbortSignal) => Promise<void>): 
   } catch (err) {
     if (!(err instanceof EndedBySignal)) throw err
   } finally {
+    settling[Symbol.dispose]()
     process.off('SIGTERM', end)
     process.off('SIGINT', end)
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Cluster, type ClusterOptions } from '#inttest/common/cluster.ts'
 import { checkout, namesOf } from '#inttest/common/names.ts'
 
-type Shape = Pick<ClusterOptions, 'workers' | 'controllerArgs'>
+type Shape = Pick<ClusterOptions, 'workers' | 'controllerArgs' | 'config'>
 
 /** The shapes that specs share; a spec that breaks its cluster makes one of its own with `newCluster`. */
 const shapes = {

@@ -10,9 +10,9 @@
  * large one collect for ever.
  */
 export const goRuntime = {
-  'kube-apiserver': { GOGC: '100', K0S_SETTLED_GOGC: '30' },
-  'kube-controller-manager': { GOGC: '100', K0S_SETTLED_GOGC: '30' },
-  'kube-scheduler': { GOGC: '100', K0S_SETTLED_GOGC: '30' },
+  'kube-apiserver': { GOGC: '100', K0S_SETTLED_GOGC: '25' },
+  'kube-controller-manager': { GOGC: '100', K0S_SETTLED_GOGC: '20' },
+  'kube-scheduler': { GOGC: '100', K0S_SETTLED_GOGC: '20' },
   /** Small heap; its memory is the mapped database file. */
-  etcd: { GOGC: '50' },
+  etcd: { GOGC: '30' },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>
