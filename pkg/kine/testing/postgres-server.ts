@@ -1,0 +1,242 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { Client } from 'pg'
+import { freePort } from '#pkg/kine/testing/servers.ts'
+import { systemUser } from '#pkg/kine/testing/system-user.ts'
+import { throwAwayCertificates } from '#pkg/kine/testing/throw-away-certificates.ts'
+import type { CertificateFiles } from '#pkg/kine/testing/throw-away-certificates.ts'
+
+/** How a test wants its PostgreSQL. */
+export interface PostgresServerOptions {
+  /** Whether commits reach the disk. Default false: most tests kill processes, not machines. */
+  readonly fsync?: boolean
+  /** Whether connections over TCP need TLS. Default false. */
+  readonly tls?: boolean
+  /** Further settings of postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string>>
+}
+
+const USER = 'kine'
+/** Has what a URL must encode. */
+const PASSWORD = 'p@ss:w/rd%'
+const BINARIES = '/usr/lib/postgresql'
+const STOP_SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', smart: 'SIGTERM' } as const
+const LOG_LINES = 30
+
+/**
+ * A PostgreSQL of the test's own, from Debian's package `postgresql`, in a temporary directory and on a loopback port:
+ * fast to make because nothing of its start is synced. One a run is enough: each test takes a database of its own.
+ */
+export class PostgresServer implements AsyncDisposable {
+  readonly port: number
+  /** Directory of the Unix socket; there everybody may be anybody. */
+  readonly dir: string
+  /** Of the TLS variant: the authority, and a certificate for user `kine`. */
+  readonly certificates: CertificateFiles | undefined
+  readonly #bin: string
+  readonly #log: string[] = []
+  #child: ChildProcess | undefined
+  #databases = 0
+
+  static async start(options: PostgresServerOptions = {}): Promise<PostgresServer> {
+    const bin = await newestBinaries()
+    const user = await systemUser('postgres')
+    const dir = await mkdtemp(join(tmpdir(), 'kine-postgres-'))
+    try {
+      if (user !== undefined) await chown(dir, user.uid, user.gid)
+      const certificates = options.tls === true ? await throwAwayCertificates(dir, USER, user) : undefined
+      const server = new PostgresServer({ bin, dir, certificates, port: await freePort() })
+      await server.#initialise(options)
+      await server.start()
+      return server
+    } catch (error) {
+      await rm(dir, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  private constructor(parts: {
+    readonly bin: string
+    readonly dir: string
+    readonly port: number
+    readonly certificates: CertificateFiles | undefined
+  }) {
+    this.#bin = parts.bin
+    this.dir = parts.dir
+    this.port = parts.port
+    this.certificates = parts.certificates
+  }
+
+  /** Its newest log lines. */
+  get log(): string {
+    return this.#log.join('\n')
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** Endpoint of a database for `k0s kine`, by TCP with a password. */
+  url(database: string, options: { readonly user?: string; readonly password?: string } = {}): string {
+    const { user = USER, password = PASSWORD } = options
+    return `postgres://${user}:${encodeURIComponent(password)}@127.0.0.1:${this.port}/${database}`
+  }
+
+  /** A fresh database; returns its endpoint. */
+  async createDatabase(): Promise<string> {
+    this.#databases += 1
+    const name = `kine_${process.pid}_${this.#databases}`
+    await this.query(`CREATE DATABASE ${name} OWNER ${USER}`)
+    return this.url(name)
+  }
+
+  /** Runs SQL as superuser; rows as arrays of texts and nulls. */
+  async query(sql: string, database = 'postgres'): Promise<readonly (readonly unknown[])[]> {
+    const client = new Client({ host: this.dir, port: this.port, user: 'postgres', database })
+    client.on('error', () => undefined)
+    await client.connect()
+    try {
+      return (await client.query<unknown[]>({ text: sql, rowMode: 'array' })).rows
+    } finally {
+      await client.end()
+    }
+  }
+
+  /** Starts it, after a crash too; resolves once it accepts connections. */
+  async start(): Promise<void> {
+    const child = spawnAs('postgres', join(this.#bin, 'postgres'), ['-D', join(this.dir, 'data')])
+    this.#child = child
+    const exited = once(child, 'exit').then(() => false)
+    const ready = new Promise<boolean>((resolve) => {
+      createInterface({ input: child.stderr ?? process.stdin }).on('line', (line) => {
+        this.#log.push(line)
+        if (this.#log.length > LOG_LINES) this.#log.shift()
+        if (line.includes('database system is ready to accept')) resolve(true)
+      })
+    })
+    if (!(await Promise.race([ready, exited]))) throw new Error(`postgres does not start:\n${this.log}`)
+  }
+
+  /** `fast` rolls back what runs, `immediate` does not even write a checkpoint, `smart` waits for clients. */
+  async stop(mode: keyof typeof STOP_SIGNALS = 'fast'): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill(STOP_SIGNALS[mode])
+    await exited
+  }
+
+  /** SIGKILL to every process of it at once, as the kernel does when memory runs out. */
+  async kill(): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    if (child?.pid === undefined) return
+    const children = await childrenOf(child.pid)
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    for (const pid of children) signal(pid, 'SIGKILL')
+    await exited
+  }
+
+  async restart(): Promise<void> {
+    await this.stop('fast')
+    await this.start()
+  }
+
+  /** Freezes or thaws every process of it: connections stay, nothing answers, as with a host that hangs. */
+  async freeze(frozen: boolean): Promise<void> {
+    const pid = this.#child?.pid
+    if (pid === undefined) return
+    for (const each of [pid, ...(await childrenOf(pid))]) signal(each, frozen ? 'SIGSTOP' : 'SIGCONT')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.freeze(false)
+    await this.stop('immediate')
+    await rm(this.dir, { recursive: true, force: true })
+  }
+
+  async #initialise({ fsync = false, tls = false, settings = {} }: PostgresServerOptions): Promise<void> {
+    const data = join(this.dir, 'data')
+    const args = [
+      '-D',
+      data,
+      '-U',
+      'postgres',
+      '-A',
+      'trust',
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '--no-sync',
+      '--no-instructions',
+    ]
+    const initdb = spawnAs('postgres', join(this.#bin, 'initdb'), args)
+    const output: Buffer[] = []
+    initdb.stderr?.on('data', (chunk: Buffer) => output.push(chunk))
+    const [code] = (await once(initdb, 'exit')) as [number | null]
+    if (code !== 0) throw new Error(`initdb failed: ${Buffer.concat(output).toString()}`)
+    const all: Record<string, string> = {
+      listen_addresses: '127.0.0.1',
+      port: String(this.port),
+      unix_socket_directories: this.dir,
+      fsync: fsync ? 'on' : 'off',
+      shared_buffers: '32MB',
+      ...(this.certificates && {
+        ssl: 'on',
+        ssl_cert_file: this.certificates.serverCert,
+        ssl_key_file: this.certificates.serverKey,
+        ssl_ca_file: this.certificates.ca,
+      }),
+      ...settings,
+    }
+    const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'\n`)
+    await writeFile(join(data, 'postgresql.auto.conf'), lines.join(''))
+    const tcp = tls ? 'hostssl' : 'host'
+    await writeFile(join(data, 'pg_hba.conf'), `local all all trust\n${tcp} all all 127.0.0.1/32 scram-sha-256\n`)
+    await this.start()
+    await this.query(`CREATE ROLE ${USER} LOGIN CREATEDB PASSWORD '${PASSWORD}'`)
+    await this.stop()
+  }
+}
+
+/** Version folder names are numbers. */
+async function newestBinaries(): Promise<string> {
+  const versions = await readdir(BINARIES).catch(() => [])
+  const newest = versions.map(Number).sort((a, b) => b - a)[0]
+  if (newest === undefined) throw new Error('this test needs PostgreSQL: apt-get install postgresql')
+  return join(BINARIES, String(newest), 'bin')
+}
+
+/** Ends with this process: a test runner that is killed leaves no server behind. */
+function spawnAs(user: string, program: string, args: readonly string[]): ChildProcess {
+  const asUser = process.getuid?.() === 0 ? ['--reuid', user, '--regid', user, '--clear-groups'] : []
+  return spawn('setpriv', [...asUser, '--pdeathsig', 'QUIT', program, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
+    cwd: '/',
+  })
+}
+
+async function childrenOf(pid: number): Promise<readonly number[]> {
+  const found: number[] = []
+  for (const name of await readdir('/proc')) {
+    const stat = /^\d+$/.test(name) ? await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '') : ''
+    if (Number(/\) \S (\d+) /.exec(stat)?.[1]) === pid) found.push(Number(name))
+  }
+  return found
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
+}
