@@ -43,7 +43,7 @@ async function cgroupRoot(rememberedConfig: string): Promise<string> {
     }
     return config.kubeletConfiguration.cgroupRoot ?? '/'
   } catch {
-    return '/' // no worker ran here, or its data is gone already
+    return '/' // the kubelet's default
   }
 }
 

@@ -9,7 +9,7 @@ import { mountsBelow, parseMountPoints } from '#pkg/cleanup/mount-table.ts'
 import { interfaceNames } from '#pkg/cleanup/network.ts'
 import { isEmptyTable, removeRules, withoutOurChains } from '#pkg/cleanup/netfilter.ts'
 import { removeTree } from '#pkg/cleanup/remove-tree.ts'
-import { runSteps } from '#pkg/cleanup/reset.ts'
+import { resetSteps, runSteps } from '#pkg/cleanup/reset.ts'
 import type { ResetContext } from '#pkg/cleanup/step.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 
@@ -19,6 +19,8 @@ const context = (overrides: Partial<ResetContext> = {}): ResetContext => ({
   signal: new AbortController().signal,
   run: () => Promise.resolve(undefined),
   root: '/',
+  worker: true,
+  unfinished: false,
   ...overrides,
 })
 
@@ -141,6 +143,21 @@ describe('reset', () => {
       { step: 'a', removed: [], problems: ['a: broken'] },
       { step: 'b', removed: ['x'], problems: [] },
     ])
+  })
+
+  it('is not over when it is interrupted', async () => {
+    const ending = new AbortController()
+    const steps = [
+      { name: 'a', run: () => Promise.resolve({ removed: [], problems: [] }).finally(() => ending.abort()) },
+      { name: 'b', run: () => Promise.reject(new Error('not reached')) },
+    ]
+    await assert.rejects(runSteps(steps, context({ signal: ending.signal })), { code: 'ERR_RESET' })
+  })
+
+  it('leaves everything outside alone where no worker ran', () => {
+    const names = (worker: boolean): readonly string[] => resetSteps({ worker }).map(({ name }) => name)
+    assert.deepEqual(names(false), ['processes', 'mounts', 'directories'])
+    assert.ok(names(true).includes('cgroups'))
   })
 
   it('removes the CNI plugins that it staged and leaves those of the user', async () => {

@@ -43,6 +43,8 @@ describe('reset ends', function () {
     signal: new AbortController().signal,
     run: () => Promise.resolve(undefined),
     root: '/',
+    worker: true,
+    unfinished: false,
   })
 
   it('what a supervisor left, also a program that runs from outside the bin directory', async () => {

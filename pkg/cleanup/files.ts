@@ -1,5 +1,7 @@
-import { readFile, rmdir } from 'node:fs/promises'
+import { readdir, readFile, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { errnoCode } from '#pkg/errors/error.ts'
+import { workerFiles } from '#pkg/cleanup/evidence.ts'
 import { readMountPoints } from '#pkg/cleanup/mount-table.ts'
 import { removeTree } from '#pkg/cleanup/remove-tree.ts'
 import type { ResetStep } from '#pkg/cleanup/step.ts'
@@ -37,7 +39,21 @@ export const removeSharedFiles: ResetStep = {
 /** Removes the directories that are the product's own. The data directory goes last: it says what there is to clean up. */
 export const removeDirectories: ResetStep = {
   name: 'directories',
-  run: async ({ vars, root }) => await removeAll([vars.kubeletRootDir, vars.runDir, vars.dataDir], root),
+  run: async ({ vars, root, worker, unfinished }) => {
+    const kubelet = await removeAll(worker ? [vars.kubeletRootDir] : [], root)
+    const keep = unfinished || kubelet.problems.length > 0
+    const own = await removeAll([vars.runDir, ...(keep ? await allButEvidence(vars.dataDir) : [vars.dataDir])], root)
+    return { removed: [...kubelet.removed, ...own.removed], problems: [...kubelet.problems, ...own.problems] }
+  },
+}
+
+/** What is in the data directory, but for the files by which the next reset knows that a worker ran here, and how. */
+async function allButEvidence(dataDir: string): Promise<readonly string[]> {
+  const names = await readdir(dataDir).catch((err: unknown) => {
+    if (errnoCode(err) === 'ENOENT') return []
+    throw err
+  })
+  return names.filter((name) => !workerFiles.some((file) => file === name)).map((name) => join(dataDir, name))
 }
 
 async function removeAll(paths: readonly string[], root: string): ReturnType<ResetStep['run']> {

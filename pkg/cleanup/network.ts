@@ -26,7 +26,8 @@ export const removeInterfaces: ResetStep = {
           problems.push(`interface ${name} is left: ${errorMessage(err)}`)
       }
     }
-    return { removed: [...removed, ...(await removeRoutes(context))], problems }
+    const routes = await removeRoutes(context)
+    return { removed: [...removed, ...routes.removed], problems: [...problems, ...routes.problems] }
   },
 }
 
@@ -36,20 +37,27 @@ export function interfaceNames(text: string): readonly string[] {
 }
 
 /** flannel's host-gw routes carry no mark; those of Felix have protocol 80 or 3 and go with the interfaces. */
-async function removeRoutes({ run, vars }: ResetContext): Promise<readonly string[]> {
+async function removeRoutes({ run, vars }: ResetContext): ReturnType<ResetStep['run']> {
   const podCidrs = await rememberedPodCidrs(join(vars.dataDir, 'worker-config.json'))
   const removed: string[] = []
+  const problems: string[] = []
   for (const cidr of podCidrs) {
     const family = cidr.includes(':') ? '-6' : '-4'
+    // Fails where the kernel has no IPv6: then there is no route either.
     const listed = await run('ip', [family, 'route', 'show', 'root', cidr]).catch(() => undefined)
     for (const line of (listed ?? '').split('\n')) {
       const route = line.trim()
       if (route === '') continue
-      await run('ip', [family, 'route', 'delete', ...route.split(/\s+/)]).catch(() => undefined)
-      removed.push(`route ${route}`)
+      try {
+        await run('ip', [family, 'route', 'delete', ...route.split(/\s+/)])
+        removed.push(`route ${route}`)
+      } catch (err) {
+        // It went with its interface since it was listed.
+        if (!/No such process/.test(errorMessage(err))) problems.push(`route ${route} is left: ${errorMessage(err)}`)
+      }
     }
   }
-  return removed
+  return { removed, problems }
 }
 
 async function rememberedPodCidrs(file: string): Promise<readonly string[]> {

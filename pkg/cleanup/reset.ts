@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process'
+import { stat } from 'node:fs/promises'
 import { removeCgroups } from '#pkg/cleanup/cgroups.ts'
+import { looksLikeDataDir, workerRan } from '#pkg/cleanup/evidence.ts'
 import { endProcesses } from '#pkg/cleanup/end-processes.ts'
 import { removeDirectories, removeSharedFiles } from '#pkg/cleanup/files.ts'
 import { removeRules } from '#pkg/cleanup/netfilter.ts'
@@ -8,7 +10,7 @@ import type { ResetContext, ResetStep, RunProgram, StepReport } from '#pkg/clean
 import { unmountPods } from '#pkg/cleanup/unmount.ts'
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
 import { errnoCode, errorMessage, K0sError } from '#pkg/errors/error.ts'
-import { lockHolder } from '#pkg/file/lock.ts'
+import { acquireLock, lockHolder } from '#pkg/file/lock.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
 /** Something of k0s is left on the host, or it is still running. */
@@ -20,21 +22,22 @@ export class ResetError extends K0sError {
  * The steps in their order: nothing may run or be mounted when files are removed, and the data directory goes last because
  * it tells what there is to clean up.
  */
-export const resetSteps: readonly ResetStep[] = [
-  endProcesses,
-  unmountPods,
-  removeInterfaces,
-  removeRules,
-  removeCgroups,
-  removeSharedFiles,
-  removeDirectories,
-]
+export function resetSteps({ worker }: Pick<ResetContext, 'worker'>): readonly ResetStep[] {
+  return [
+    endProcesses,
+    unmountPods,
+    ...(worker ? [removeInterfaces, removeRules, removeCgroups, removeSharedFiles] : []),
+    removeDirectories,
+  ]
+}
 
 /**
  * Removes every trace of k0s from this host but /etc/k0s: processes, pods, mounts, interfaces, rules, control groups and
- * data. Data of volumes outside the data directory survives. Idempotent.
+ * data. Data of volumes outside the data directory survives. Where no worker ran nothing outside of k0s's own directories
+ * is touched. Idempotent; k0s cannot start meanwhile.
  *
- * @throws ResetError while k0s runs, when not root, or naming what is left
+ * @throws ResetError while k0s runs, when not root, when interrupted, for a data directory that is none, or naming what is
+ *   left
  */
 export async function resetNode(
   { vars }: { readonly vars: CfgVars },
@@ -45,8 +48,16 @@ export async function resetNode(
   if (holder !== undefined) {
     throw new ResetError(`k0s is still running here (process ${holder}); stop it with k0s stop, then reset`)
   }
-  const context: ResetContext = { vars, log, signal, run: runProgram(signal), root: '/' }
-  const reports = await runSteps(resetSteps, context)
+  if (!(await looksLikeDataDir(vars.dataDir))) {
+    throw new ResetError(
+      `${vars.dataDir} does not look like a data directory of k0s, nothing was removed; name the right one with --data-dir`,
+    )
+  }
+  await using held = new AsyncDisposableStack()
+  await lockNode(vars, held)
+  const worker = await workerRan(vars)
+  const context = { vars, log, signal, run: runProgram(signal), root: '/', worker, unfinished: false }
+  const reports = await runSteps(resetSteps(context), context)
   const problems = reports.flatMap((report) => report.problems)
   if (problems.length > 0)
     throw new ResetError(
@@ -60,8 +71,9 @@ export async function runSteps(steps: readonly ResetStep[], context: ResetContex
   const reports: StepReport[] = []
   for (const step of steps) {
     const { name } = step
-    context.signal.throwIfAborted()
-    const report = await step.run(context).catch((err: unknown) => ({
+    if (context.signal.aborted) throw new ResetError('the reset was interrupted; run k0s reset again to finish it')
+    const unfinished = reports.some(({ problems }) => problems.length > 0)
+    const report = await step.run({ ...context, unfinished }).catch((err: unknown) => ({
       removed: [],
       problems: [`${name}: ${errorMessage(err)}`],
     }))
@@ -70,6 +82,18 @@ export async function runSteps(steps: readonly ResetStep[], context: ResetContex
     reports.push({ step: name, ...report })
   }
   return reports
+}
+
+/** Without a run directory nothing has run since the last boot or reset, and there is nowhere to put a lock. */
+async function lockNode({ runDir, lockFile }: CfgVars, held: AsyncDisposableStack): Promise<void> {
+  if (await isDirectory(runDir)) held.use(await acquireLock(lockFile))
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 }
 
 const PROGRAM_TIMEOUT_MS = 30_000

@@ -8,6 +8,10 @@ export interface ResetContext {
   readonly signal: AbortSignal
   /** Runs a program of the host; undefined when it is not installed. */
   readonly run: RunProgram
+  /** A worker ran here: what it changed outside the data directory is to be undone. */
+  readonly worker: boolean
+  /** A step before this one left something: what tells the next reset of it has to stay. */
+  readonly unfinished: boolean
   /** Stands for `/`; tests give a tree of their own. */
   readonly root: string
 }

@@ -9,10 +9,9 @@ import type { ResetStep } from '#pkg/cleanup/step.ts'
  */
 export const unmountPods: ResetStep = {
   name: 'mounts',
-  run: async ({ vars, run, root }) => {
+  run: async ({ vars, run, root, worker }) => {
     const dirs = [
-      join(vars.kubeletRootDir, 'pods'),
-      join(vars.kubeletRootDir, 'plugins'),
+      ...(worker ? [join(vars.kubeletRootDir, 'pods'), join(vars.kubeletRootDir, 'plugins')] : []),
       vars.runDir,
       vars.containerdStateDir,
       vars.containerdRootDir,
