@@ -68,9 +68,9 @@ async function main(): Promise<void> {
 function chosen(all: readonly Step[], { tests, images, only }: Choice): readonly Step[] {
   const unknown = only.filter((word) => !all.some(({ name, group }) => word === name || word === group))
   if (unknown.length > 0) throw new BuildError(`--only ${unknown.join(',')}: no such step or group; --list names them`)
-  const asked = all.filter(({ name, group, forTests }) => {
+  const asked = all.filter(({ name, group, forTests, forBenchmarks }) => {
     if (only.length > 0) return only.includes(name) || only.includes(group)
-    return (tests || !forTests) && (!images || group === 'images')
+    return (tests || !forTests) && forBenchmarks !== true && (!images || group === 'images')
   })
   const wanted = new Set(asked.flatMap(({ name }) => [name, ...imageSources(name)]))
   return all.filter(({ name }) => wanted.has(name))

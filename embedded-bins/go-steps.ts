@@ -36,6 +36,7 @@ export function goSteps(folder: string, toolchain: Toolchain): readonly Step[] {
     group: program.group,
     output: `${programFolders[program.use]}/${program.name}`,
     forTests: program.use === 'test' || program.use === 'test-image',
+    forBenchmarks: program.use === 'bench',
     coldSeconds: program.coldSeconds,
     ...(program.cgo && { prepare: (context: StepContext) => requireC(program.cgo?.libraries ?? [], context) }),
     material: async () => [
@@ -43,6 +44,7 @@ export function goSteps(folder: string, toolchain: Toolchain): readonly Step[] {
       goArguments(program),
       await sources(join(folder, program.group), program.package),
       program.cgo && (await cVersions(program.cgo.libraries)),
+      ...(program.cgo?.flags ?? []),
     ],
     make: (path, context) => compile(join(folder, program.group), program, path, context),
   }))
@@ -72,7 +74,13 @@ async function compile(folder: string, program: GoProgram, path: string, context
     {
       argv: ['go', 'build', '-v', '-o', path, ...goArguments(program)],
       cwd: folder,
-      env: { GOOS: 'linux', GOWORK: 'off', GOFLAGS: '', CGO_ENABLED: program.cgo ? '1' : '0' },
+      env: {
+        GOOS: 'linux',
+        GOWORK: 'off',
+        GOFLAGS: '',
+        CGO_ENABLED: program.cgo ? '1' : '0',
+        ...(program.cgo?.flags && { CGO_CFLAGS: ['-O2', '-g', ...program.cgo.flags].join(' ') }),
+      },
       noise: PACKAGE_NAME,
       onErrorLine: (line) => {
         context.log(`${line}\n`)

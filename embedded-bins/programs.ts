@@ -8,14 +8,14 @@ export interface GoProgram {
   readonly group: string
   /** `./x` is a main package of ours in the group's folder, anything else one of a module that go.mod requires. */
   readonly package: string
-  /** Who needs it: the product, the test suites, or one of their images. */
-  readonly use: 'product' | 'product-image' | 'test' | 'test-image'
+  /** Who needs it: the product, the test suites, one of their images, or a benchmark, which asks for it by name. */
+  readonly use: 'product' | 'product-image' | 'test' | 'test-image' | 'bench'
   /** The names it answers to (argv[0]) when it is not only its own. */
   readonly answersTo?: readonly string[]
   /** Linker variables: `<import path>.<name>` to value. */
   readonly variables?: Readonly<Record<string, string>>
   /** Present where C is needed: build tags and the pkg-config names of the libraries. */
-  readonly cgo?: { readonly tags: string; readonly libraries: readonly string[] }
+  readonly cgo?: { readonly tags: string; readonly libraries: readonly string[]; readonly flags?: readonly string[] }
   /** Seconds on two cores with empty caches, in this order of building; for the estimate that is shown. */
   readonly coldSeconds: number
 }
@@ -60,7 +60,7 @@ export const goPrograms: readonly GoProgram[] = [
   {
     name: 'etcd',
     group: 'etcd',
-    package: 'go.etcd.io/etcd/server/v3',
+    package: './etcd',
     use: 'product',
     variables: { 'go.etcd.io/etcd/api/v3/version.GitSHA': versions.etcd },
     coldSeconds: 90,
@@ -163,6 +163,36 @@ export const goPrograms: readonly GoProgram[] = [
     coldSeconds: 30,
   },
   { name: 'etcdctl', group: 'etcd', package: 'go.etcd.io/etcd/etcdctl/v3', use: 'test', coldSeconds: 20 },
+  { name: 'bench-load', group: 'bench', package: './load', use: 'bench', coldSeconds: 40 },
+  {
+    name: 'upstream-kine',
+    group: 'bench',
+    package: 'github.com/k3s-io/kine',
+    use: 'bench',
+    variables: { 'github.com/k3s-io/kine/pkg/version.Version': versions['upstream-kine'] },
+    // From its own scripts/build, without the NATS server and what only slows SQLite down.
+    cgo: {
+      tags: [
+        'sqlite_unlock_notify sqlite_vtable sqlite_stat4 sqlite_preupdate_hook sqlite_math_functions sqlite_dbstat',
+        'sqlite_column_metadata netgo osusergo',
+      ].join(' '),
+      libraries: [],
+      flags: [
+        '-DSQLITE_DEFAULT_MEMSTATUS=0',
+        '-DSQLITE_LIKE_DOESNT_MATCH_BLOBS',
+        '-DSQLITE_THREADSAFE=1',
+        '-DSQLITE_WITHOUT_ZONEMALLOC',
+      ],
+    },
+    coldSeconds: 300,
+  },
+  {
+    name: 'etcd-benchmark',
+    group: 'bench-etcd',
+    package: 'go.etcd.io/etcd/v3/tools/benchmark',
+    use: 'bench',
+    coldSeconds: 50,
+  },
 ]
 
 /** Where under staging/ the executables for each use are put. */
@@ -171,4 +201,5 @@ export const programFolders = {
   'product-image': 'image-bin',
   test: 'test-bin',
   'test-image': 'image-bin',
+  bench: 'bench-bin',
 } as const satisfies Record<GoProgram['use'], string>

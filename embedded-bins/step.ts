@@ -10,6 +10,8 @@ export interface Step {
   readonly output: string
   /** Only the test suites need it. */
   readonly forTests: boolean
+  /** Only benchmarks need it: made when `--only` asks for it. */
+  readonly forBenchmarks?: boolean
   /** Seconds with empty caches; for the estimate that is shown. */
   readonly coldSeconds: number
   /** Sees to what the machine must have before `material` can be told, for instance a C library. */

@@ -18,6 +18,7 @@ const modules = [
   ['runc', 'runc', 'github.com/opencontainers/runc'],
   ['cni-plugins', 'cni', 'github.com/containernetworking/plugins'],
   ['calico', 'calico', 'github.com/projectcalico/calico'],
+  ['upstream-kine', 'bench', 'github.com/k3s-io/kine'],
 ] as const
 
 describe('versions.json', () => {

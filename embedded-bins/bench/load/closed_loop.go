@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// figures are what a closed loop measured; latencies in milliseconds.
+type figures struct {
+	PerSecond float64 `json:"perSecond"`
+	P50       float64 `json:"p50"`
+	P99       float64 `json:"p99"`
+	Max       float64 `json:"max"`
+	Count     int     `json:"count"`
+}
+
+// warmUp is not measured: connections, code and caches settle.
+const warmUp = time.Second
+
+// worker does one operation at a time with a client of its own or a shared one.
+type worker func(ctx context.Context, client *clientv3.Client, id, round int) error
+
+// closedLoop lets every client do one operation after the other until the duration is over.
+func closedLoop(ctx context.Context, o *options, work worker) (figures, error) {
+	conns, err := dial(ctx, o, o.conns)
+	if err != nil {
+		return figures{}, err
+	}
+	defer closeAll(conns)
+	from := time.Now().Add(warmUp)
+	until := from.Add(o.duration)
+	latencies := make([][]time.Duration, o.clients)
+	failures := make([]error, o.clients)
+	var group sync.WaitGroup
+	for id := range o.clients {
+		group.Go(func() {
+			for round := 0; ; round++ {
+				began := time.Now()
+				if began.After(until) {
+					return
+				}
+				if failures[id] = work(ctx, conns[id%len(conns)], id, round); failures[id] != nil {
+					return
+				}
+				if ended := time.Now(); began.After(from) && ended.Before(until) {
+					latencies[id] = append(latencies[id], ended.Sub(began))
+				}
+			}
+		})
+	}
+	group.Wait()
+	for id, failure := range failures {
+		if failure != nil {
+			return figures{}, fmt.Errorf("client %d: %w", id, failure)
+		}
+	}
+	return summarize(slices.Concat(latencies...), o.duration), nil
+}
+
+func summarize(latencies []time.Duration, during time.Duration) figures {
+	if len(latencies) == 0 {
+		return figures{}
+	}
+	slices.Sort(latencies)
+	at := func(quantile float64) float64 {
+		return milliseconds(latencies[int(quantile*float64(len(latencies)-1))])
+	}
+	return figures{
+		PerSecond: float64(len(latencies)) / during.Seconds(),
+		P50:       at(0.5),
+		P99:       at(0.99),
+		Max:       at(1),
+		Count:     len(latencies),
+	}
+}
+
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Microseconds()) / 1000
+}

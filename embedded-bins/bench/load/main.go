@@ -1,0 +1,100 @@
+// Command bench-load puts one kind of load on an etcd API with the client that kube-apiserver uses, for a while, and prints
+// what it measured as one line of JSON. inttest/bench/kine.ts runs it against one server after the other.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+)
+
+// options are the flags; not every kind of load uses all of them.
+type options struct {
+	endpoint  string
+	clients   int
+	conns     int
+	duration  time.Duration
+	valueSize int
+	prefix    string
+	keys      int
+	watchers  int
+	rate      int
+}
+
+// loads are the kinds of load by name.
+var loads = map[string]func(context.Context, *options) (any, error){
+	"put":      runPuts,
+	"mix":      runMix,
+	"fill":     runFill,
+	"get":      runGets,
+	"probe":    runProbes,
+	"list":     runLists,
+	"watch":    runWatch,
+	"sessions": runSessions,
+	"stall":    runStall,
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-load:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	var o options
+	flag.StringVar(&o.endpoint, "endpoint", "127.0.0.1:2379", "server, host:port or unix:///path")
+	flag.IntVar(&o.clients, "clients", 1, "requests under way at once")
+	flag.IntVar(&o.conns, "conns", 0, "connections they share; 0: one each")
+	flag.DurationVar(&o.duration, "duration", 5*time.Second, "how long to measure")
+	flag.IntVar(&o.valueSize, "value-size", 512, "bytes of a value")
+	flag.StringVar(&o.prefix, "prefix", "/registry/bench/", "keys begin with this")
+	flag.IntVar(&o.keys, "keys", 100_000, "keys below the prefix: to be made, or known to be there")
+	flag.IntVar(&o.watchers, "watchers", 1, "watches of the prefix")
+	flag.IntVar(&o.rate, "rate", 100, "writes per second beside watches")
+	if len(os.Args) < 2 || loads[os.Args[1]] == nil {
+		return fmt.Errorf("usage: bench-load put|mix|fill|get|probe|list|watch|sessions|stall [flags]")
+	}
+	if err := flag.CommandLine.Parse(os.Args[2:]); err != nil {
+		return err
+	}
+	if o.conns == 0 {
+		o.conns = o.clients
+	}
+	result, err := loads[os.Args[1]](context.Background(), &o)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(result)
+}
+
+// dial opens n connections and waits until each answers.
+func dial(ctx context.Context, o *options, n int) ([]*clientv3.Client, error) {
+	clients := make([]*clientv3.Client, n)
+	for i := range clients {
+		client, err := clientv3.New(clientv3.Config{
+			Endpoints:            []string{o.endpoint},
+			DialTimeout:          20 * time.Second,
+			DialKeepAliveTime:    30 * time.Second,
+			DialKeepAliveTimeout: 10 * time.Second,
+			DialOptions:          []grpc.DialOption{grpc.WithBlock()}, //nolint:staticcheck // as kube-apiserver
+		})
+		if err != nil {
+			return nil, fmt.Errorf("cannot connect to %s: %w", o.endpoint, err)
+		}
+		clients[i] = client
+	}
+	return clients, nil
+}
+
+func closeAll(clients []*clientv3.Client) {
+	for _, client := range clients {
+		_ = client.Close()
+	}
+}
