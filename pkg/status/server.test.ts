@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, statSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -15,6 +15,14 @@ const provider: StatusProvider = { status: () => status, components: () => repor
 const deps = { log: silentLogger }
 
 describe('status socket', () => {
+  it('leaves the mode of a directory that is there as it is', async () => {
+    await using dir = await tempDir()
+    chmodSync(dir.path, 0o1777)
+    const server = await startStatusServer({ socketPath: join(dir.path, 'k0s.sock') }, provider, deps)
+    await server.stop()
+    assert.equal(statSync(dir.path).mode & 0o7777, 0o1777)
+  })
+
   it('answers status and components to its owner only, and goes away whole', async () => {
     await using dir = await tempDir()
     const socketPath = join(dir.path, 'run', 'status.sock')

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { chmod, rm } from 'node:fs/promises'
+import { chmod, rm, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
 import { modes } from '#pkg/constant/files.ts'
@@ -47,7 +47,7 @@ export async function startStatusServer(
     const cause = new Error(`a socket's path has at most ${MAX_SOCKET_PATH_BYTES} bytes; use --status-socket`)
     throw new FileError('listen on', socketPath, { cause })
   }
-  await ensureDir(dirname(socketPath), { mode: modes.runDir })
+  await ensureParent(dirname(socketPath))
   const server = createServer((request, response) => void handle(request, response, provider, log))
   await asFileError('listen on', socketPath, async () => {
     await rm(socketPath, { force: true })
@@ -57,6 +57,15 @@ export async function startStatusServer(
   })
   const stop = (): Promise<void> => close(server)
   return { stop, [Symbol.asyncDispose]: stop }
+}
+
+/** A directory that is there keeps its mode: --status-socket may name one that is everybody's, such as /tmp. */
+async function ensureParent(path: string): Promise<void> {
+  const there = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (!there) await ensureDir(path, { mode: modes.runDir })
 }
 
 async function handle(
