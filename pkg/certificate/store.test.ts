@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createCa } from '#pkg/certificate/authority.ts'
@@ -47,6 +47,13 @@ describe('certificate files', () => {
     assert.notEqual(renewed.ca.certPem, first.ca.certPem)
     await rm(files('ca').certPath)
     assert.equal((await ensureCa(files('ca'), caOptions)).ca.keyPem, first.ca.keyPem)
+  })
+
+  it('are never a certificate without its key, also when the disk is full', async () => {
+    // A directory that is missing stands for a key that cannot be written.
+    const half = { certPath: join(dir, 'ca.crt'), keyPath: join(dir, 'full', 'ca.key') }
+    await assert.rejects(ensureCa(half, caOptions), { code: 'ERR_FILE' })
+    assert.deepEqual(await readdir(dir), [])
   })
 
   it('of an authority that cannot be used are named', async () => {

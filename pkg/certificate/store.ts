@@ -113,9 +113,8 @@ export async function ensureKeyPair(files: {
   return { keyPem, publicKeyPem: publicPem }
 }
 
+/** The key first: a kill or a full disk between the two leaves a key, which is used again, never a certificate without one. */
 async function writePair(files: CertificateFiles, { certPem, keyPem }: IssuedCertificate): Promise<void> {
-  await Promise.all([
-    writeFileAtomic(files.keyPath, keyPem, { mode: modes.privateKey, ...files.owner }),
-    writeFileAtomic(files.certPath, certPem, { mode: modes.certificate }),
-  ])
+  await writeFileAtomic(files.keyPath, keyPem, { mode: modes.privateKey, ...files.owner })
+  await writeFileAtomic(files.certPath, certPem, { mode: modes.certificate })
 }
