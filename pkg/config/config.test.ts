@@ -67,6 +67,21 @@ describe('configuration', () => {
       'spec.network.serviceCIDR: 10.96.0.0/12 overlaps with spec.network.podCIDR 10.96.0.0/16; choose networks that share no address',
     ],
     [
+      'patch without a target',
+      'spec: {metricsServer: {patches: [{target: {kind: Service}, patch: {type: JSON, content: "[]"}}]}}',
+      'spec.metricsServer.patches[0].target.name: is required',
+    ],
+    [
+      'patch of no type',
+      'spec: {metricsServer: {patches: [{target: {kind: A, name: b}, patch: {type: Merge, content: a}}]}}',
+      'spec.metricsServer.patches[0].patch.type: must be one of JSON, MergePatch, StrategicMergePatch, not "Merge"',
+    ],
+    [
+      'patch that is none of its type',
+      'spec: {network: {coreDNS: {patches: [{target: {kind: A, name: b}, patch: {type: JSON, content: "a: 1"}}]}}}',
+      'spec.network.coreDNS.patches[0].patch.content: a JSON patch is a list of operations',
+    ],
+    [
       'no CIDR',
       'spec: {network: {podCIDR: 10.0.0.0}}',
       'spec.network.podCIDR: "10.0.0.0" is not a CIDR; write it as 10.244.0.0/16',

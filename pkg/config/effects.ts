@@ -16,8 +16,6 @@ const withoutEffect: Readonly<Record<string, string>> = {
   'spec.network.nodeLocalLoadBalancing.traefik.imagePullPolicy': 'the balancer is built in',
   'spec.network.nodeLocalLoadBalancing.traefik.konnectivityServerBindPort': 'agents know every controller',
   'spec.network.controlPlaneLoadBalancing': 'not available yet',
-  'spec.network.coreDNS.patches': 'not available yet',
-  'spec.metricsServer.patches': 'not available yet',
   'spec.images.konnectivity': 'the tunnel agent is no pod here',
   'spec.images.pushgateway': 'there is no push gateway',
   'spec.images.kubeproxy': 'kube-proxy is no pod here',

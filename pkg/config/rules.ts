@@ -2,6 +2,7 @@ import { featureGateComponents } from '#pkg/apis/k0s/v1beta1/extensions.ts'
 import type { ClusterSpec } from '#pkg/apis/k0s/v1beta1/cluster-config.ts'
 import { goDurationMs } from '#pkg/apis/duration.ts'
 import { addressProblems } from '#pkg/config/rules-address.ts'
+import { patchProblems } from '#pkg/config/rules-patches.ts'
 import type { Problem } from '#pkg/config/problem.ts'
 
 /** Everything that is wrong although each value by itself is valid. Pure. */
@@ -14,6 +15,7 @@ export function ruleProblems(spec: ClusterSpec): readonly Problem[] {
     ...profileProblems(spec),
     ...featureGateProblems(spec),
     ...validityProblems(spec),
+    ...patchProblems(spec),
   ]
 }
 

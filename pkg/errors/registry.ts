@@ -107,6 +107,10 @@ export const errorRegistry = {
     summary: 'The command needs root.',
     remedy: 'Run it with sudo or as root.',
   },
+  ERR_PATCH: {
+    summary: 'A patch of the configuration does not fit the object that it is for.',
+    remedy: 'Correct the patch that the message names; the manifest below the data directory shows the object.',
+  },
   ERR_PORT_IN_USE: {
     summary: 'A port that k0s has to listen on is taken.',
     remedy: 'Stop the process that the message names, or configure another port.',

@@ -3,13 +3,13 @@ import { readManifest } from '#pkg/assets/manifests.ts'
 import { goDurationMs } from '#pkg/apis/duration.ts'
 import { ApplierManager } from '#pkg/applier/applier-manager.ts'
 import type { Component } from '#pkg/component/component.ts'
-import { CoreDns } from '#pkg/component/cluster/coredns.ts'
+import { coreDns } from '#pkg/component/cluster/coredns.ts'
 import { CsrApprover } from '#pkg/component/cluster/csr-approver.ts'
-import { MetricsServer } from '#pkg/component/cluster/metrics-server.ts'
+import { metricsServer } from '#pkg/component/cluster/metrics-server.ts'
 import { NetworkProvider } from '#pkg/component/cluster/network-provider.ts'
-import { SystemRbac } from '#pkg/component/cluster/system-rbac.ts'
+import { systemRbac } from '#pkg/component/cluster/system-rbac.ts'
 import { clusterDns, profileNames, renderWorkerConfig } from '#pkg/component/cluster/worker-config-render.ts'
-import { WorkerConfigPublisher } from '#pkg/component/cluster/worker-config.ts'
+import { workerConfigPublisher } from '#pkg/component/cluster/worker-config.ts'
 import { kubeApiServer } from '#pkg/component/controller/apiserver.ts'
 import { Certificates } from '#pkg/component/controller/certificates.ts'
 import { storageComponent, type ControllerOptions } from '#pkg/component/controller/context.ts'
@@ -119,10 +119,10 @@ function clusterComponents(own: ControllerOptions, { client, images }: GraphDeps
   const dual = network.dualStack.enabled && network.dualStack.IPv6podCIDR !== undefined
   return [
     new ApplierManager({ manifestsDir, nodeName: own.nodeName }, { client }),
-    new SystemRbac({ profiles, kubeletClientUser }, { client }),
+    systemRbac({ profiles, kubeletClientUser }, { client }),
     new CsrApprover({ client }),
-    new WorkerConfigPublisher({ spec, ...workerConfigFacts(own, images) }, { client }),
-    new CoreDns(
+    workerConfigPublisher({ spec, ...workerConfigFacts(own, images) }, { client }),
+    coreDns(
       {
         manifestsDir,
         image: imageReference(spec, 'coredns', images),
@@ -130,10 +130,11 @@ function clusterComponents(own: ControllerOptions, { client, images }: GraphDeps
         clusterDNS: clusterDns(spec),
         clusterDomain: network.clusterDomain,
         dualStackEnabled: network.dualStack.enabled,
+        patches: { path: 'spec.network.coreDNS.patches', patches: network.coreDNS.patches },
       },
       { client },
     ),
-    new MetricsServer(
+    metricsServer(
       {
         manifestsDir,
         image: imageReference(spec, 'metricsserver', images),
@@ -141,6 +142,7 @@ function clusterComponents(own: ControllerOptions, { client, images }: GraphDeps
         caCertFile: ca.certPath,
         caKeyFile: ca.keyPath,
         certificateValidForMs: goDurationMs(spec.api.ca.certificatesExpireAfter) ?? 0,
+        patches: { path: 'spec.metricsServer.patches', patches: spec.metricsServer.patches },
       },
       { client },
     ),

@@ -53,9 +53,13 @@ function optionsOf(vars: CfgVars, changes: Partial<ControllerRoleOptions> = {}):
 describe('graph of a controller', () => {
   const vars = cfgVars({ dataDir: '/nowhere', runDir: '/nowhere/run' })
 
-  async function stepsOf(changes: Partial<ControllerRoleOptions>): Promise<ReadonlyMap<string, readonly string[]>> {
+  async function stepsOf(
+    changes: Partial<ControllerRoleOptions>,
+    specChanges: Partial<ResolvedSpec> = {},
+  ): Promise<ReadonlyMap<string, readonly string[]>> {
     const options = optionsOf(vars, changes)
-    const config: NodeConfig = { spec: specOf(options.single ? 'kine' : 'etcd'), vars, nodeName: 'c0', warnings: [] }
+    const spec = { ...specOf(options.single ? 'kine' : 'etcd'), ...specChanges }
+    const config: NodeConfig = { spec, vars, nodeName: 'c0', warnings: [] }
     const components = await controllerComponents(options, config, {
       log: silentLogger,
       binaries: createBinaries({ binDir: vars.binDir }),
@@ -84,6 +88,16 @@ describe('graph of a controller', () => {
     const disableComponents = ['konnectivity-server', 'kube-scheduler', 'coredns', 'kube-proxy', 'network-provider']
     const graph = await stepsOf({ enableWorker: true, disableComponents })
     for (const name of [...disableComponents, 'konnectivity-agent', 'flannel']) assert.ok(!graph.has(name), name)
+  })
+
+  it('is refused with a patch that does not fit, before anything starts', async () => {
+    const target = { kind: 'Deployment', name: 'metrics-server' }
+    const patch = { type: 'JSON', content: '[{"op":"remove","path":"/spec/x"}]' } as const
+    await assert.rejects(stepsOf({}, { metricsServer: { patches: [{ target, patch }] } }), {
+      code: 'ERR_PATCH',
+      message:
+        'spec.metricsServer.patches[0] cannot be applied to Deployment metrics-server: operation 1: there is no /spec/x',
+    })
   })
 })
 

@@ -1,5 +1,5 @@
-import { clusterRole, clusterRoleBinding, renderYaml } from '#pkg/component/cluster/objects.ts'
-import { addonPodSecurity, addonTolerations, restrictedContainer } from '#pkg/component/cluster/addon-pod.ts'
+import { clusterRole, clusterRoleBinding } from '#pkg/component/cluster/objects.ts'
+import { addonDeployment } from '#pkg/component/cluster/addon-pod.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
 
 /** What the DNS of a cluster depends on. */
@@ -18,10 +18,10 @@ const name = 'coredns'
 /** The label by which users and tools find cluster DNS since kube-dns. */
 const labels = { 'k8s-app': 'kube-dns' }
 
-/** Manifest of stack `coredns`. Pure. */
-export function renderCoreDns(options: CoreDnsOptions): string {
+/** Objects of stack `coredns`. Pure. */
+export function coreDnsObjects(options: CoreDnsOptions): readonly KubeObject[] {
   const account = { kind: 'ServiceAccount', name, namespace } as const
-  return renderYaml([
+  return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace, labels } },
     clusterRole('system:coredns', [
       { apiGroups: [''], resources: ['services', 'pods', 'namespaces'], verbs: ['list', 'watch'] },
@@ -31,7 +31,7 @@ export function renderCoreDns(options: CoreDnsOptions): string {
     configMap(options),
     service(options),
     deployment(options),
-  ])
+  ]
 }
 
 /** The server's configuration; reloaded by CoreDNS itself when the ConfigMap changes. */
@@ -92,61 +92,40 @@ function service({ clusterDNS, dualStackEnabled }: CoreDnsOptions): KubeObject {
 }
 
 /** Without `replicas`: the component scales it with the number of nodes. */
-function deployment(options: CoreDnsOptions): KubeObject {
-  const podTemplate = {
-    metadata: { labels },
-    spec: {
-      serviceAccountName: name,
-      priorityClassName: 'system-cluster-critical',
-      nodeSelector: { 'kubernetes.io/os': 'linux' },
-      tolerations: addonTolerations,
+function deployment({ image, imagePullPolicy }: CoreDnsOptions): KubeObject {
+  return addonDeployment({
+    name,
+    labels,
+    ownLabels: { 'kubernetes.io/name': 'CoreDNS' },
+    rollout: { maxUnavailable: 1, maxSurge: 1 },
+    pod: {
       affinity: spreadOverHosts,
       dnsPolicy: 'Default', // the node's own resolvers: DNS cannot ask itself
-      securityContext: {
-        ...addonPodSecurity,
-        // Port 53 for a user that is not root, whatever the runtime's default is; one of the safe sysctls.
-        sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '53' }],
-      },
-      containers: [container(options)],
+      // Port 53 for a user that is not root, whatever the runtime's default is; one of the safe sysctls.
+      sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '53' }],
       volumes: [{ name: 'config', configMap: { name, items: [{ key: 'Corefile', path: 'Corefile' }] } }],
     },
-  }
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name, namespace, labels: { ...labels, 'kubernetes.io/name': 'CoreDNS' } },
-    spec: {
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1, maxSurge: 1 } },
-      revisionHistoryLimit: 3,
-      selector: { matchLabels: labels },
-      template: podTemplate,
+    container: {
+      image,
+      imagePullPolicy,
+      args: ['-conf', '/etc/coredns/Corefile'],
+      ports: [
+        { name: 'dns', containerPort: 53, protocol: 'UDP' },
+        { name: 'dns-tcp', containerPort: 53, protocol: 'TCP' },
+        { name: 'metrics', containerPort: 9153, protocol: 'TCP' },
+      ],
+      resources: { requests: { cpu: '50m', memory: '40Mi' }, limits: { memory: '170Mi' } },
+      // A cluster is of no use before its DNS: ready is asked for often, alive is not.
+      readinessProbe: { httpGet: { path: '/ready', port: 8181 }, periodSeconds: 2, failureThreshold: 3 },
+      livenessProbe: {
+        httpGet: { path: '/health', port: 8080 },
+        initialDelaySeconds: 30,
+        failureThreshold: 5,
+        timeoutSeconds: 5,
+      },
+      volumeMounts: [{ name: 'config', mountPath: '/etc/coredns', readOnly: true }],
     },
-  }
-}
-
-function container({ image, imagePullPolicy }: CoreDnsOptions): Readonly<Record<string, unknown>> {
-  return {
-    name,
-    image,
-    imagePullPolicy,
-    args: ['-conf', '/etc/coredns/Corefile'],
-    ports: [
-      { name: 'dns', containerPort: 53, protocol: 'UDP' },
-      { name: 'dns-tcp', containerPort: 53, protocol: 'TCP' },
-      { name: 'metrics', containerPort: 9153, protocol: 'TCP' },
-    ],
-    resources: { requests: { cpu: '50m', memory: '40Mi' }, limits: { memory: '170Mi' } },
-    // A cluster is of no use before its DNS: ready is asked for often, alive is not.
-    readinessProbe: { httpGet: { path: '/ready', port: 8181 }, periodSeconds: 2, failureThreshold: 3 },
-    livenessProbe: {
-      httpGet: { path: '/health', port: 8080 },
-      initialDelaySeconds: 30,
-      failureThreshold: 5,
-      timeoutSeconds: 5,
-    },
-    securityContext: restrictedContainer,
-    volumeMounts: [{ name: 'config', mountPath: '/etc/coredns', readOnly: true }],
-  }
+  })
 }
 
 const spreadOverHosts = {

@@ -1,7 +1,7 @@
-import type { Component, StartContext } from '#pkg/component/component.ts'
-import { Background } from '#pkg/component/cluster/background.ts'
-import { renderCoreDns, type CoreDnsOptions } from '#pkg/component/cluster/coredns-render.ts'
-import { writeStack } from '#pkg/component/cluster/stack-files.ts'
+import type { Component } from '#pkg/component/component.ts'
+import { Addon } from '#pkg/component/cluster/addon.ts'
+import { coreDnsObjects, type CoreDnsOptions } from '#pkg/component/cluster/coredns-render.ts'
+import { patchObjects, type ObjectPatches } from '#pkg/component/cluster/patch-objects.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
 import { isNotFound } from '#pkg/kubernetes/errors.ts'
@@ -15,36 +15,30 @@ import type { Logger } from '#pkg/log/logger.ts'
 /** Options of the component. */
 export interface CoreDnsComponentOptions extends CoreDnsOptions {
   readonly manifestsDir: string
+  readonly patches: ObjectPatches
 }
 
-/** Cluster DNS: writes stack `coredns`, and scales the Deployment with the number of nodes. */
-export class CoreDns implements Component {
-  readonly name = 'coredns'
-  readonly after = ['kube-apiserver']
-  readonly #options: CoreDnsComponentOptions
-  readonly #client: ClientSource
-  readonly #background = new Background()
+/**
+ * Cluster DNS: writes stack `coredns`, and scales the Deployment with the number of nodes unless a patch says how many.
+ *
+ * @throws PatchError
+ */
+export function coreDns(options: CoreDnsComponentOptions, { client }: { readonly client: ClientSource }): Component {
+  // Rendered here already, so that a patch that does not fit fails before anything is started.
+  const patched = patchObjects(coreDnsObjects(options), options.patches)
+  const isScaled = patched.objects.some(({ kind, spec }) => kind === 'Deployment' && hasReplicas(spec))
+  return new Addon(
+    { name: 'coredns', manifestsDir: options.manifestsDir },
+    {
+      client,
+      objects: () => patched,
+      keep: (of, context) => (isScaled ? Promise.resolve() : scaleWithNodes(of, context)),
+    },
+  )
+}
 
-  constructor(options: CoreDnsComponentOptions, deps: { readonly client: ClientSource }) {
-    this.#options = options
-    this.#client = deps.client
-  }
-
-  async start({ log }: StartContext): Promise<void> {
-    const { manifestsDir } = this.#options
-    await writeStack(manifestsDir, 'coredns', { 'coredns.yaml': renderCoreDns(this.#options) })
-    const client = await this.#client.get()
-    this.#background.begin((signal) => scaleWithNodes(client, { signal, log }))
-  }
-
-  /** The applier does the rest; whether pods run is not the controller's readiness. */
-  ready(): Promise<void> {
-    return Promise.resolve()
-  }
-
-  async stop(): Promise<void> {
-    await this.#background.stop()
-  }
+function hasReplicas(spec: unknown): boolean {
+  return (spec as { readonly replicas?: number } | undefined)?.replicas !== undefined
 }
 
 /** What of a Node decides about replicas. */

@@ -5,9 +5,10 @@ import { describe, it } from 'mocha'
 import { defaultClusterSpec } from '#pkg/apis/defaults.ts'
 import type { ClusterSpec } from '#pkg/apis/k0s/v1beta1/cluster-config.ts'
 import { coreDnsReplicas } from '#pkg/component/cluster/coredns.ts'
-import { renderCoreDns } from '#pkg/component/cluster/coredns-render.ts'
-import { renderMetricsServer } from '#pkg/component/cluster/metrics-server-render.ts'
+import { coreDnsObjects } from '#pkg/component/cluster/coredns-render.ts'
+import { metricsServerObjects } from '#pkg/component/cluster/metrics-server-render.ts'
 import { renderNetwork } from '#pkg/component/cluster/network-render.ts'
+import { patchObjects, type ObjectPatches } from '#pkg/component/cluster/patch-objects.ts'
 import { nodeBoundaryObjects } from '#pkg/component/cluster/node-boundary.ts'
 import { renderYaml } from '#pkg/component/cluster/objects.ts'
 import { rbacObjects } from '#pkg/component/cluster/rbac-objects.ts'
@@ -45,16 +46,67 @@ const coreDns = {
   dualStackEnabled: false,
 } as const
 
+const metricsServer = { image: 'k0s.local/metrics-server:v1', imagePullPolicy: 'IfNotPresent', caPem: 'CA\n' } as const
+
+/** One patch of each type, as users write them. */
+const coreDnsPatches: ObjectPatches = {
+  path: 'spec.network.coreDNS.patches',
+  patches: [
+    {
+      target: { kind: 'Deployment', name: 'coredns', namespace: 'kube-system' },
+      patch: {
+        type: 'StrategicMergePatch',
+        content: `
+metadata: { labels: { team: dns } }
+spec:
+  template:
+    spec:
+      containers:
+        - name: coredns
+          resources: { limits: { memory: 300Mi } }
+          ports: [{ containerPort: 9153, $patch: delete }]
+        - name: exporter
+          image: example.com/exporter:v1
+      volumes: [{ name: extra, emptyDir: {} }]
+`,
+      },
+    },
+    {
+      target: { kind: 'ConfigMap', name: 'coredns' },
+      patch: { type: 'MergePatch', content: '{"data":{"Corefile":".:53 { }","extra":"1"},"metadata":{"labels":null}}' },
+    },
+  ],
+}
+const metricsServerPatches: ObjectPatches = {
+  path: 'spec.metricsServer.patches',
+  patches: [
+    {
+      target: { kind: 'Deployment', name: 'metrics-server' },
+      patch: {
+        type: 'JSON',
+        content: `
+- { op: add, path: /spec/template/spec/containers/0/args/-, value: --v=2 }
+- { op: replace, path: /spec/replicas, value: 2 }
+- { op: add, path: /metadata/labels/example.com~1team, value: metrics }
+`,
+      },
+    },
+  ],
+}
+
 /** What is rendered, by golden file in testdata/. `UPDATE_GOLDEN=1 mocha <this file>` writes them anew. */
 const goldens: Readonly<Record<string, () => string>> = {
   'rbac.yaml': () => renderYaml(rbacObjects({ profiles: ['default', 'small'], kubeletClientUser: 'kubelet-client' })),
   'node-boundary.yaml': () => renderYaml(nodeBoundaryObjects()),
   'worker-config-default.yaml': () => renderYaml(workerConfigMaps({ spec: defaults, ...facts })),
   'worker-config-custom.yaml': () => renderYaml(workerConfigMaps({ spec: custom, ...facts })),
-  'coredns.yaml': () => renderCoreDns(coreDns),
-  'coredns-dual-stack.yaml': () => renderCoreDns({ ...coreDns, dualStackEnabled: true, clusterDomain: 'corp.example' }),
-  'metrics-server.yaml': () =>
-    renderMetricsServer({ image: 'k0s.local/metrics-server:v1', imagePullPolicy: 'IfNotPresent', caPem: 'CA\n' }),
+  'coredns.yaml': () => renderYaml(coreDnsObjects(coreDns)),
+  'coredns-dual-stack.yaml': () =>
+    renderYaml(coreDnsObjects({ ...coreDns, dualStackEnabled: true, clusterDomain: 'corp.example' })),
+  'coredns-patched.yaml': () => renderYaml(patchObjects(coreDnsObjects(coreDns), coreDnsPatches).objects),
+  'metrics-server.yaml': () => renderYaml(metricsServerObjects(metricsServer)),
+  'metrics-server-patched.yaml': () =>
+    renderYaml(patchObjects(metricsServerObjects(metricsServer), metricsServerPatches).objects),
   'network.yaml': () => renderNetwork({ podCIDRs: ['10.244.0.0/16', 'fd00::/108'] }),
 }
 

@@ -1,5 +1,5 @@
-import { addonPodSecurity, addonTolerations, restrictedContainer } from '#pkg/component/cluster/addon-pod.ts'
-import { clusterRole, clusterRoleBinding, renderYaml, roleBinding } from '#pkg/component/cluster/objects.ts'
+import { addonDeployment } from '#pkg/component/cluster/addon-pod.ts'
+import { clusterRole, clusterRoleBinding, roleBinding } from '#pkg/component/cluster/objects.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
 
 /** What metrics-server depends on. */
@@ -20,10 +20,10 @@ export const metricsServerTlsSecret = { namespace, name: 'metrics-server-tls' } 
 /** What kube-apiserver expects in the serving certificate. */
 export const metricsServerDnsNames = [`${name}.${namespace}.svc`, `${name}.${namespace}`]
 
-/** Manifest of stack `metricserver`. Pure. */
-export function renderMetricsServer(options: MetricsServerOptions): string {
+/** Objects of stack `metricserver`. Pure. */
+export function metricsServerObjects(options: MetricsServerOptions): readonly KubeObject[] {
   const account = { kind: 'ServiceAccount', name, namespace } as const
-  return renderYaml([
+  return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace, labels } },
     clusterRole('system:metrics-server', [
       { apiGroups: [''], resources: ['nodes/metrics'], verbs: ['get'] },
@@ -38,7 +38,7 @@ export function renderMetricsServer(options: MetricsServerOptions): string {
     service(),
     deployment(options),
     apiService(options),
-  ])
+  ]
 }
 
 /** Lets whoever may view a namespace see its figures too. */
@@ -64,47 +64,27 @@ function service(): KubeObject {
 }
 
 function deployment({ image, imagePullPolicy }: MetricsServerOptions): KubeObject {
-  const podTemplate = {
-    metadata: { labels },
-    spec: {
-      serviceAccountName: name,
-      priorityClassName: 'system-cluster-critical',
-      nodeSelector: { 'kubernetes.io/os': 'linux' },
-      tolerations: addonTolerations,
-      securityContext: addonPodSecurity,
-      containers: [
-        {
-          name,
-          image,
-          imagePullPolicy,
-          args,
-          ports: [{ name: 'https', containerPort: 10250, protocol: 'TCP' }],
-          resources: { requests: { cpu: '50m', memory: '40Mi' } },
-          readinessProbe: {
-            httpGet: { path: '/readyz', port: 'https', scheme: 'HTTPS' },
-            periodSeconds: 1,
-            failureThreshold: 3,
-          },
-          livenessProbe: { httpGet: { path: '/livez', port: 'https', scheme: 'HTTPS' }, initialDelaySeconds: 30 },
-          securityContext: restrictedContainer,
-          volumeMounts: [{ name: 'tls', mountPath: '/etc/metrics-server', readOnly: true }],
-        },
-      ],
-      volumes: [{ name: 'tls', secret: { secretName: metricsServerTlsSecret.name } }],
+  return addonDeployment({
+    name,
+    labels,
+    replicas: 1,
+    rollout: { maxUnavailable: 0, maxSurge: 1 },
+    pod: { volumes: [{ name: 'tls', secret: { secretName: metricsServerTlsSecret.name } }] },
+    container: {
+      image,
+      imagePullPolicy,
+      args,
+      ports: [{ name: 'https', containerPort: 10250, protocol: 'TCP' }],
+      resources: { requests: { cpu: '50m', memory: '40Mi' } },
+      readinessProbe: {
+        httpGet: { path: '/readyz', port: 'https', scheme: 'HTTPS' },
+        periodSeconds: 1,
+        failureThreshold: 3,
+      },
+      livenessProbe: { httpGet: { path: '/livez', port: 'https', scheme: 'HTTPS' }, initialDelaySeconds: 30 },
+      volumeMounts: [{ name: 'tls', mountPath: '/etc/metrics-server', readOnly: true }],
     },
-  }
-  return {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name, namespace, labels },
-    spec: {
-      replicas: 1,
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
-      revisionHistoryLimit: 3,
-      selector: { matchLabels: labels },
-      template: podTemplate,
-    },
-  }
+  })
 }
 
 const args = [

@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises'
-import { loadCa, type CertificateAuthority } from '#pkg/certificate/authority.ts'
+import { loadCa } from '#pkg/certificate/authority.ts'
 import { issueCertificate, renewalReason } from '#pkg/certificate/issue.ts'
-import type { Component, StartContext } from '#pkg/component/component.ts'
-import { Background } from '#pkg/component/cluster/background.ts'
+import type { Component } from '#pkg/component/component.ts'
+import { Addon } from '#pkg/component/cluster/addon.ts'
 import {
   metricsServerDnsNames,
+  metricsServerObjects,
   metricsServerTlsSecret,
-  renderMetricsServer,
   type MetricsServerOptions,
 } from '#pkg/component/cluster/metrics-server-render.ts'
-import { writeStack } from '#pkg/component/cluster/stack-files.ts'
+import { patchObjects, type ObjectPatches, type PatchedObjects } from '#pkg/component/cluster/patch-objects.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import { applyUntilDone } from '#pkg/kubernetes/apply.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
@@ -24,6 +24,7 @@ import type { Logger } from '#pkg/log/logger.ts'
 /** Options of the component. */
 export interface MetricsServerComponentOptions extends Omit<MetricsServerOptions, 'caPem'> {
   readonly manifestsDir: string
+  readonly patches: ObjectPatches
   /** The cluster's authority, PEM files: it signs the serving certificate. */
   readonly caCertFile: string
   readonly caKeyFile: string
@@ -38,76 +39,72 @@ interface TlsSecret extends KubeObject {
   readonly data?: { readonly 'tls.crt'?: string; readonly 'tls.key'?: string }
 }
 
-/** The metrics API behind `kubectl top`: writes stack `metricserver` and keeps its serving certificate valid. */
-export class MetricsServer implements Component {
-  readonly name = 'metrics-server'
-  readonly after = ['kube-apiserver']
-  readonly #options: MetricsServerComponentOptions
-  readonly #client: ClientSource
-  readonly #background = new Background()
+/**
+ * The metrics API behind `kubectl top`: writes stack `metricserver` and keeps its serving certificate valid.
+ *
+ * @throws PatchError
+ */
+export function metricsServer(
+  options: MetricsServerComponentOptions,
+  { client }: { readonly client: ClientSource },
+): Component {
+  const { manifestsDir, caCertFile, patches } = options
+  const objects = (caPem: string): PatchedObjects => patchObjects(metricsServerObjects({ ...options, caPem }), patches)
+  objects('') // A patch that does not fit fails here, before anything is started.
+  return new Addon(
+    { name: 'metrics-server', manifestsDir },
+    {
+      client,
+      objects: async () => objects(await readFile(caCertFile, 'utf8')),
+      keep: (of, context) => keepCertificate(of, options, context),
+    },
+  )
+}
 
-  constructor(options: MetricsServerComponentOptions, deps: { readonly client: ClientSource }) {
-    this.#options = options
-    this.#client = deps.client
-  }
+type Issuer = Pick<MetricsServerComponentOptions, 'caCertFile' | 'caKeyFile' | 'certificateValidForMs'>
 
-  async start({ log }: StartContext): Promise<void> {
-    const { manifestsDir, caCertFile, caKeyFile } = this.#options
-    const ca = loadCa(await readFile(caCertFile, 'utf8'), await readFile(caKeyFile, 'utf8'))
-    const client = await this.#client.get()
-    // The Secret does not wait for the applier: the pod waits for the Secret.
-    this.#background.begin((signal) => this.#keepCertificate(client, ca, { signal, log }))
-    const manifest = renderMetricsServer({ ...this.#options, caPem: ca.certPem })
-    await writeStack(manifestsDir, 'metricserver', { 'metric_server.yaml': manifest })
-  }
-
-  /** The applier does the rest. */
-  ready(): Promise<void> {
-    return Promise.resolve()
-  }
-
-  async stop(): Promise<void> {
-    await this.#background.stop()
-  }
-
-  async #keepCertificate(
-    client: KubeClient,
-    ca: CertificateAuthority,
-    { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
-  ): Promise<void> {
-    const deps = { client, mapper: new ResourceMapper(client) }
-    for (;;) {
-      try {
-        const secret = await this.#renewed(client, ca, signal)
-        if (secret !== undefined) await applyUntilDone([secret], deps, { signal, log })
-        await sleep(CHECK_MS, { signal })
-      } catch (thrown) {
-        signal.throwIfAborted()
-        log.debug('certificate of metrics-server not checked', { err: errorMessage(thrown) })
-        await sleep(RETRY_MS, { signal })
-      }
+async function keepCertificate(
+  client: KubeClient,
+  issuer: Issuer,
+  { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+): Promise<void> {
+  const deps = { client, mapper: new ResourceMapper(client) }
+  for (;;) {
+    try {
+      const secret = await renewed(client, issuer, signal)
+      if (secret !== undefined) await applyUntilDone([secret], deps, { signal, log })
+      await sleep(CHECK_MS, { signal })
+    } catch (thrown) {
+      signal.throwIfAborted()
+      log.debug('certificate of metrics-server not checked', { err: errorMessage(thrown) })
+      await sleep(RETRY_MS, { signal })
     }
   }
+}
 
-  /** A Secret with a new certificate, or undefined while the present one will do. */
-  async #renewed(client: KubeClient, ca: CertificateAuthority, signal: AbortSignal): Promise<KubeObject | undefined> {
-    const request = {
-      commonName: 'metrics-server',
-      dnsNames: metricsServerDnsNames,
-      usages: ['server'],
-      validForMs: this.#options.certificateValidForMs,
-    } as const
-    const { namespace, name } = metricsServerTlsSecret
-    const present = await readSecret(client, signal)
-    if (present !== undefined && renewalReason(present, request, ca, new Date()) === undefined) return undefined
-    const { certPem, keyPem } = issueCertificate(ca, request)
-    return {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name, namespace, labels: { 'k8s-app': 'metrics-server' } },
-      type: 'kubernetes.io/tls',
-      data: { 'tls.crt': base64(certPem), 'tls.key': base64(keyPem) },
-    }
+/** A Secret with a new certificate, or undefined while the present one will do. */
+async function renewed(
+  client: KubeClient,
+  { caCertFile, caKeyFile, certificateValidForMs: validForMs }: Issuer,
+  signal: AbortSignal,
+): Promise<KubeObject | undefined> {
+  const request = {
+    commonName: 'metrics-server',
+    dnsNames: metricsServerDnsNames,
+    usages: ['server'],
+    validForMs,
+  } as const
+  const { namespace, name } = metricsServerTlsSecret
+  const ca = loadCa(await readFile(caCertFile, 'utf8'), await readFile(caKeyFile, 'utf8'))
+  const present = await readSecret(client, signal)
+  if (present !== undefined && renewalReason(present, request, ca, new Date()) === undefined) return undefined
+  const { certPem, keyPem } = issueCertificate(ca, request)
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace, labels: { 'k8s-app': 'metrics-server' } },
+    type: 'kubernetes.io/tls',
+    data: { 'tls.crt': base64(certPem), 'tls.key': base64(keyPem) },
   }
 }
 

@@ -25,7 +25,7 @@ export class NetworkProvider implements Component {
 
   async start(): Promise<void> {
     const { manifestsDir } = this.#options
-    await writeStack(manifestsDir, 'flannel', {
+    await writeStack(manifestsDir, this.name, {
       'calico-crds.yaml': await this.#readManifest('calico-crds.yaml'),
       'flannel.yaml': renderNetwork(this.#options),
     })

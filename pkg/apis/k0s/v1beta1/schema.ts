@@ -73,14 +73,16 @@ export const image = item({
 export const patches = Type.Array(
   item({
     target: item({
-      kind: Type.Optional(Type.String()),
-      name: Type.Optional(Type.String()),
-      namespace: Type.Optional(Type.String()),
+      kind: Type.String({ description: 'Kind of the object, for example Deployment.', minLength: 1 }),
+      name: Type.String({ description: 'Its name.', minLength: 1 }),
+      namespace: Type.Optional(Type.String({ description: 'Its namespace; any when left out.' })),
     }),
     patch: item({
-      type: oneOf(['JSON', 'MergePatch', 'StrategicMergePatch'], { description: 'How content is applied.' }),
-      content: Type.String(),
+      type: oneOf(['JSON', 'MergePatch', 'StrategicMergePatch'], {
+        description: 'How content is applied: RFC 6902, RFC 7386, or as kubectl patch does by default.',
+      }),
+      content: Type.String({ description: 'The patch, YAML or JSON.' }),
     }),
   }),
-  { description: 'Experimental: changes to the rendered manifests.', default: [] },
+  { description: 'Experimental: changes to the rendered manifests, in this order.', default: [] },
 )
