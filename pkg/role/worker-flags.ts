@@ -1,4 +1,5 @@
 import { UsageError } from '#pkg/errors/usage.ts'
+import { flagValue } from '#pkg/supervisor/args.ts'
 
 /** `key=value` texts as a record. @throws UsageError */
 export function parseLabels(labels: readonly string[]): Readonly<Record<string, string>> {
@@ -11,13 +12,17 @@ export function parseLabels(labels: readonly string[]): Readonly<Record<string, 
   )
 }
 
-/** Splits a text of flags at spaces, with single and double quotes and backslashes as a shell has them. @throws UsageError */
-export function splitWords(text: string): readonly string[] {
+/**
+ * Splits the text that `flag` was given at spaces, with single and double quotes and backslashes as a shell has them.
+ *
+ * @throws UsageError
+ */
+export function splitWords(text: string, flag = '--kubelet-extra-args'): readonly string[] {
   const words: string[] = []
   const word = /\s*((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+)\s*/gy
   for (let end = 0; end < text.trimEnd().length; end = word.lastIndex) {
     const match = word.exec(text)
-    if (match?.[1] === undefined) throw new UsageError(`--kubelet-extra-args: unbalanced quotes in ${text}`)
+    if (match?.[1] === undefined) throw new UsageError(`${flag}: unbalanced quotes in ${text}`)
     words.push(unquote(match[1]))
   }
   return words
@@ -25,11 +30,7 @@ export function splitWords(text: string): readonly string[] {
 
 /** Name that --hostname-override among the kubelet's flags gives the node. */
 export function kubeletHostName(args: readonly string[]): string | undefined {
-  const flag = '--hostname-override'
-  const joined = args.findLast((arg) => arg.startsWith(`${flag}=`))
-  if (joined !== undefined) return joined.slice(flag.length + 1)
-  const index = args.lastIndexOf(flag)
-  return index === -1 ? undefined : args[index + 1]
+  return flagValue(args, 'hostname-override')
 }
 
 function unquote(word: string): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mergeExtraArgs, toArgs } from '#pkg/supervisor/args.ts'
+import { flagValue, mergeExtraArgs, toArgs } from '#pkg/supervisor/args.ts'
 
 describe('toArgs', () => {
   it('sorts by name and repeats a flag of several values', () => {
@@ -17,5 +17,13 @@ describe('mergeExtraArgs', () => {
 
   it('adds nothing by default', () => {
     assert.deepEqual(mergeExtraArgs({ v: '1' }), ['--v=1'])
+  })
+})
+
+describe('flagValue', () => {
+  it('is the last one, in either form', () => {
+    assert.equal(flagValue(['--node-ip', '10.0.0.1', '--node-ip=10.0.0.2'], 'node-ip'), '10.0.0.2')
+    assert.equal(flagValue(['--node-ip=10.0.0.2', '--node-ip', '10.0.0.1'], 'node-ip'), '10.0.0.1')
+    assert.equal(flagValue(['--node-ips=x'], 'node-ip'), undefined)
   })
 })

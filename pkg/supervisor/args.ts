@@ -20,3 +20,11 @@ export function mergeExtraArgs(base: Flags, extra: Flags = {}, raw: readonly str
   const named = Object.entries(extra).map(([name, value]) => [name.replace(/^--?/, ''), value] as const)
   return [...toArgs({ ...base, ...Object.fromEntries(named) }), ...raw]
 }
+
+/** What a command line gives the flag `name`, as `--name=value` or `--name value`; the last one counts, as in Go. */
+export function flagValue(args: readonly string[], name: string): string | undefined {
+  const flag = `--${name}`
+  const at = args.findLastIndex((arg) => arg === flag || arg.startsWith(`${flag}=`))
+  if (at === -1) return undefined
+  return args[at] === flag ? args[at + 1] : args[at]?.slice(flag.length + 1)
+}

@@ -1,12 +1,20 @@
 import { networkInterfaces } from 'node:os'
 import { readIfExists } from '#pkg/file/atomic.ts'
+import { isIp } from '#pkg/net/ip.ts'
 import { localAddressTowards } from '#pkg/net/local.ts'
+import { flagValue } from '#pkg/supervisor/args.ts'
 import { HostNetworkError } from '#pkg/component/worker/errors.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 import { splitHostPort } from '#pkg/component/worker/host-port.ts'
 
-/** The node's address: the one given, else the one that packets to the first API server carry. */
+/**
+ * The node's address: the kubelet's --node-ip (the first of two families), since flannel and the tunnel have to mean the
+ * same one; else the one given, else the one that packets to the first API server carry.
+ */
 export async function nodeIp({ options, config }: Pick<WorkerContext, 'options' | 'config'>): Promise<string> {
+  const chosen = flagValue(options.kubeletExtraArgs, 'node-ip')?.split(',')[0]?.trim()
+  // The unspecified address only asks the kubelet for a family.
+  if (chosen !== undefined && isIp(chosen) && chosen !== '0.0.0.0' && chosen !== '::') return chosen
   if (options.nodeIp !== undefined) return options.nodeIp
   const servers = [...options.apiServers, ...(config.peek()?.apiServerAddresses ?? [])]
   const server = servers.find((address) => !isLoopback(splitHostPort(address).host))
