@@ -113,6 +113,18 @@ describe('the command line', () => {
     await fails(['--status-socket', socket, 'token', '--data-dir', dir, 'create'], /other\.sock/)
   })
 
+  it('refuses labels, taints and runtimes that the kubelet would not take', async () => {
+    await fails(
+      ['worker', '--labels=disk'],
+      /invalid value "disk" for --labels \("disk" is none\): it takes .*key=value/,
+    )
+    await fails(['worker', '--taints=gpu'], /invalid value "gpu" for --taints .*key=value:effect/)
+    await fails(['controller', '--taints=gpu:Never'], /for --taints .*NoSchedule, PreferNoSchedule, NoExecute/)
+    await fails(['worker', '--cri-socket=docker:unix:///run/x'], /for --cri-socket: it takes remote: and the socket/)
+    for (const flags of [['--labels=a=b,c='], ['--taints=a=b:NoSchedule,c:NoExecute'], ['--cri-socket=remote:/run/x']])
+      await fails(['worker', ...flags], /must run as root/)
+  })
+
   it('needs root where it changes the host', async () => {
     for (const command of ['controller', 'worker', 'stop', 'reset']) await fails([command], /must run as root/)
   })
