@@ -4,7 +4,7 @@ import { configFlags, logLevelOf, outputFlags, pathFlags, varsOf } from '#cmd/fl
 import { defaultLogging, workerFlags, workerOptions } from '#cmd/flags/worker.ts'
 import { requireRoot } from '#cmd/require-root.ts'
 import { untilSignal } from '#cmd/until-signal.ts'
-import { joinTokenArg } from '#cmd/worker.ts'
+import { joinTokenArg, shownArgs } from '#cmd/worker.ts'
 
 /** Everything that `controller` and `install controller` take. */
 export const controllerCommandFlags = {
@@ -59,7 +59,7 @@ export const controller = defineCommand({
       apiServerStopTimeoutMs: flags['api-server-stop-timeout'],
       logLevels: { ...defaultLogging, ...flags.logging },
       version: productVersion(),
-      args: process.argv.slice(2),
+      args: shownArgs(process.argv.slice(2), args[0]),
     }
     const log = createLogger({ level: logLevelOf(flags) })
     await untilSignal((signal) => runController(options, { log, signal, print: (text: string) => io.stdout(text) }))

@@ -3,6 +3,7 @@ import { defineCommand } from '#cmd/define.ts'
 import * as flag from '#cmd/flags/kinds.ts'
 import { outputFlags, pathFlags, varsOf } from '#cmd/flags/shared.ts'
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
+import { errnoCode, errorMessage, K0sError } from '#pkg/errors/error.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
 
 const roles = ['worker', 'controller'] as const
@@ -99,24 +100,29 @@ async function withAdminClient<T>(vars: CfgVars, use: (client: KubeClient) => Pr
 
 /** A controller that starts has, one after the other, no socket, no certificates and no API server. */
 async function untilApiAnswers<T>(attempt: () => Promise<T>, progress: (line: string) => void): Promise<T> {
-  const [{ isTransient }, { sleep }, { errorMessage }, { K0sError }] = await Promise.all([
+  const [{ isTransient }, { sleep }] = await Promise.all([
     import('#pkg/kubernetes/errors.ts'),
     import('#pkg/lifecycle/sleep.ts'),
-    import('#pkg/errors/error.ts'),
-    import('#pkg/errors/error.ts'),
   ])
   let shown = ''
   for (;;) {
     try {
       return await attempt()
     } catch (err) {
-      const starting =
-        err instanceof K0sError && ['ERR_STATUS_NOT_RUNNING', 'ERR_KUBECONFIG', 'ERR_FILE'].includes(err.code)
-      if (!starting && !isTransient(err)) throw err
+      if (!isStarting(err) && !isTransient(err)) throw err
       const line = `waiting: ${errorMessage(err)}`
       if (line !== shown) progress(line)
       shown = line
       await sleep(waitPollMs)
     }
   }
+}
+
+/** Something that the controller makes at its start is not there yet. What may not be read will not be later either. */
+export function isStarting(err: unknown): boolean {
+  if (!(err instanceof K0sError)) return false
+  for (let cause: unknown = err; cause instanceof Error; cause = cause.cause) {
+    if (errnoCode(cause) === 'EACCES' || errnoCode(cause) === 'EPERM') return false
+  }
+  return ['ERR_STATUS_NOT_RUNNING', 'ERR_KUBECONFIG', 'ERR_FILE'].includes(err.code)
 }

@@ -10,6 +10,11 @@ export const joinTokenArg = {
   description: 'token made by "k0s token create"; else --token-file or K0S_TOKEN has it',
 } as const
 
+/** The command line as the status shows it: without the join token, with which anybody could join. */
+export function shownArgs(argv: readonly string[], joinToken: string | undefined): readonly string[] {
+  return argv.map((word) => (word === joinToken && word !== '' ? `<${joinTokenArg.name}>` : word))
+}
+
 /** Everything that `worker` and `install worker` take. */
 export const workerCommandFlags = { ...pathFlags, ...outputFlags({ verbose: true }), ...workerFlags }
 
@@ -51,7 +56,7 @@ export const worker = defineCommand({
       logLevels: { ...defaultLogging, ...flags.logging },
       joinToken,
       version: productVersion(),
-      args: process.argv.slice(2),
+      args: shownArgs(process.argv.slice(2), args[0]),
     }
     await untilSignal((signal) => runWorker(options, { log, signal }))
   },
