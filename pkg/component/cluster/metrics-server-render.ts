@@ -74,6 +74,8 @@ function deployment({ image, imagePullPolicy }: MetricsServerOptions): KubeObjec
       image,
       imagePullPolicy,
       args,
+      // It allocates in bursts, a scrape every 15 s, and keeps little: collecting sooner costs no noticeable CPU.
+      env: [{ name: 'GOGC', value: '40' }],
       ports: [{ name: 'https', containerPort: 10250, protocol: 'TCP' }],
       resources: { requests: { cpu: '50m', memory: '40Mi' } },
       readinessProbe: {
