@@ -99,6 +99,21 @@ export interface LeaseChanges {
   readonly reset: boolean
 }
 
+/** A row of the table `kine` of the upstream program (schema of v0.17.5 and before). */
+export interface UpstreamRow {
+  /** The revision. */
+  readonly id: number
+  readonly name: Key
+  readonly created: boolean
+  readonly deleted: boolean
+  /** 0 where the row created the key. */
+  readonly createRevision: Revision
+  readonly previousRevision: Revision
+  /** Time to live in seconds; 0 for none. */
+  readonly lease: number
+  readonly value: Buffer
+}
+
 /** Outcome of one slice of pruning. */
 export interface PruneResult {
   readonly deleted: number
@@ -114,7 +129,11 @@ export interface PruneResult {
  * it reconnects by itself.
  */
 export interface Dialect {
-  /** Of a shared database it rejects with 'unavailable' while that is away; the store then opens it again. */
+  /**
+   * Of a shared database it rejects with 'unavailable' while that is away; the store then opens it again. A database
+   * that holds the table of an upstream kine and none of ours gets an empty store with the compact revision
+   * IMPORT_PENDING (import/incomplete.ts).
+   */
   open(): Promise<StoredState>
   /** Newest version of every key behind `after` in key order, tombstones included; a page of any size, empty at the end. */
   readIndex(after: Key | undefined): Promise<readonly KeyVersion[]>
@@ -135,6 +154,8 @@ export interface Dialect {
    * revision above `from` has begun: rows may be missing, and this instance may not know of the compaction yet.
    */
   readLog(query: LogQuery): Promise<LogPage>
+  /** Rows of an upstream kine's table with a higher id, in their order; a page of any size, empty at the end. */
+  readUpstream?(after: number): Promise<readonly UpstreamRow[]>
   /**
    * Deletes some of the rows that etcd's compaction at `through` deletes; called again until done. In a shared database
    * it records `through` as begun, durably, before the first row goes.

@@ -16,11 +16,15 @@ export class Connection {
   readonly #db: Database.Database
   readonly #statements = new Map<string, Statement>()
 
-  /** `busyTimeoutMs`: how long a statement waits for a lock of another connection. */
-  constructor(file: string, binding: string, busyTimeoutMs: number) {
+  /** `busyTimeoutMs`: how long a statement waits for a lock of another connection. `readOnly`: the file must exist. */
+  constructor(file: string, binding: string, busyTimeoutMs: number, readOnly = false) {
     // A path would go through better-sqlite3's own require(), which a bundle does not have.
     const addon = createRequire(binding)(binding) as object
-    this.#db = new Database(file, { timeout: busyTimeoutMs, nativeBinding: addon as unknown as string })
+    this.#db = new Database(file, {
+      timeout: busyTimeoutMs,
+      readonly: readOnly,
+      nativeBinding: addon as unknown as string,
+    })
     reachable.add(this)
     reachable.add(this.#db)
   }

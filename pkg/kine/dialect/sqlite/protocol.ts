@@ -7,6 +7,8 @@ export interface WorkerSettings {
   readonly file: string
   /** better_sqlite3.node, built for this Node.js. */
   readonly binding: string
+  /** The reader is alone, and changes nothing; it answers `open` too. */
+  readonly readOnly?: boolean
 }
 
 /** Calls of the writer and the reader thread: request packet or fields, and what comes back. */
@@ -20,6 +22,7 @@ export interface Calls {
   readValues: { request: ArrayBuffer; reply: ArrayBuffer }
   readVersions: { request: ArrayBuffer; reply: ArrayBuffer }
   readLog: { request: ArrayBuffer; reply: ArrayBuffer }
+  readUpstream: { request: number; reply: ArrayBuffer }
   close: { request: undefined; reply: undefined }
 }
 

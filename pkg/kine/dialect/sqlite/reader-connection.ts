@@ -14,7 +14,6 @@ const VERSION_COLUMNS = `id, rev AS modRevision, key, create_rev AS createRevisi
 
 /** Everything that reads, on a connection of its own. Synchronous: lives in the reader thread. */
 export class ReaderConnection {
-  readonly #db: Connection
   readonly #value: Statement<[number], Buffer>
   readonly #newest: Statement<[Buffer, number], StoredVersion>
   readonly #before: Statement<[Buffer, number], StoredVersion>
@@ -23,7 +22,6 @@ export class ReaderConnection {
   readonly #indexAfter: Statement<[Buffer, number], StoredVersion>
 
   constructor(db: Connection) {
-    this.#db = db
     this.#value = db.values<[number], Buffer>('SELECT value FROM log WHERE id = ?')
     this.#newest = db.rows(
       `SELECT ${VERSION_COLUMNS} FROM log WHERE key = ? AND rev <= ? ORDER BY rev DESC, id DESC LIMIT 1`,
@@ -104,10 +102,6 @@ export class ReaderConnection {
     reply.number(through)
     reply.bytes(new Uint8Array(body.finish()))
     return reply.finish()
-  }
-
-  close(): void {
-    this.#db.close()
   }
 
   /** Rows of whole revisions, at most `maxRows` unless one revision has more. */

@@ -1,7 +1,8 @@
+import { randomInt } from 'node:crypto'
+import { newestVersion, stepsFrom } from '#pkg/kine/dialect/schema-steps.ts'
+import type { SchemaStep } from '#pkg/kine/dialect/schema-steps.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
-
-/** Layout of the database, kept in PRAGMA user_version. */
-export const SCHEMA_VERSION = 1
+import { IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
 
 /** "k0sk": marks the file as ours in PRAGMA application_id. */
 export const APPLICATION_ID = 0x6b30736b
@@ -10,7 +11,7 @@ export const APPLICATION_ID = 0x6b30736b
  * `log` is the one source of truth: a row a change, ordered by id. No old value is stored: the version before is the
  * row before it in (key, rev), which compaction keeps as long as a watcher may ask for it.
  */
-const SCHEMA = `
+const TABLES = `
 CREATE TABLE log (
   id INTEGER PRIMARY KEY,
   rev INTEGER NOT NULL,
@@ -53,22 +54,59 @@ export function configure(db: Connection, role: 'writer' | 'reader'): void {
   db.exec('PRAGMA cache_size = -4000')
 }
 
-/** Creates the tables of a new file, or checks that an old one is ours and not newer than this program. */
-export function migrate(db: Connection, randomId: () => number): void {
-  const version = db.figure('user_version')
-  if (version > SCHEMA_VERSION) {
-    throw new Error(`schema version ${version} is newer than ${SCHEMA_VERSION}; run the version of k0s that wrote it`)
+/**
+ * Every layout there has been, as the steps that lead from one to the next. Kept in PRAGMA user_version.
+ *
+ * A file of an upstream kine gets our tables beside its own, and is marked to be imported; any other file is refused.
+ */
+const STEPS: readonly SchemaStep<Connection>[] = [
+  {
+    to: 1,
+    what: 'create the tables',
+    run: (db) => {
+      const tables = tablesOf(db)
+      const upstream = isUpstream(tables)
+      if (tables.length > 0 && !upstream) throw new Error(`the file holds other tables (${tables.join(', ')})`)
+      db.exec(TABLES)
+      db.exec(`PRAGMA application_id = ${APPLICATION_ID}`)
+      for (const name of ['cluster_id', 'member_id'] as const) setMeta(db, name, randomInt(1, 2 ** 47))
+      if (upstream) setMeta(db, 'compact_rev', IMPORT_PENDING)
+    },
+  },
+]
+
+/** Layout that this program writes. */
+export const SCHEMA_VERSION = newestVersion(STEPS)
+
+/** Brings the file to the newest layout, each step in one transaction. @throws Error if it is newer, or not ours */
+export function migrate(db: Connection, steps: readonly SchemaStep<Connection>[] = STEPS): void {
+  for (const step of stepsFrom(steps, db.figure('user_version'))) {
+    db.transaction(() => {
+      step.run(db)
+      db.exec(`PRAGMA user_version = ${step.to}`)
+    })
   }
-  if (version === SCHEMA_VERSION) return
-  const tables = db.values<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
-  if (tables.length > 0) throw new Error(`the file holds other tables (${tables.join(', ')})`)
-  db.transaction(() => {
-    db.exec(SCHEMA)
-    db.exec(`PRAGMA application_id = ${APPLICATION_ID}`)
-    db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`)
-    setMeta(db, 'cluster_id', randomId())
-    setMeta(db, 'member_id', randomId())
-  })
+}
+
+/** Checks a file that is only read: ours, no newer than this program, or upstream's. @throws Error */
+export function checkReadable(db: Connection): void {
+  stepsFrom(STEPS, db.figure('user_version'))
+  const tables = tablesOf(db)
+  if (holdsLog(db) || isUpstream(tables)) return
+  throw new Error(tables.length === 0 ? 'the file is empty' : `the file holds other tables (${tables.join(', ')})`)
+}
+
+/** Whether the file has our tables. */
+export function holdsLog(db: Connection): boolean {
+  return db.figure('user_version') > 0
+}
+
+function tablesOf(db: Connection): readonly string[] {
+  return db.values<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").all()
+}
+
+function isUpstream(tables: readonly string[]): boolean {
+  return tables.length === 1 && tables[0] === 'kine'
 }
 
 /** -1 if it was never set: etcd's compact revision before the first compaction. */

@@ -12,8 +12,10 @@ import type {
   LogRow,
   PruneResult,
   StoredState,
+  UpstreamRow,
 } from '#pkg/kine/dialect/dialect.ts'
 import { PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
+import { readUpstreamRows } from '#pkg/kine/dialect/sqlite/upstream-reader.ts'
 import { ownCopy } from '#pkg/kine/keys.ts'
 import { toStoreError, WorkerClient, WorkerError } from '#pkg/kine/dialect/sqlite/worker-client.ts'
 import type { WorkerFiles } from '#pkg/kine/dialect/sqlite/worker-client.ts'
@@ -24,6 +26,8 @@ export interface SqliteOptions {
   /** Absolute path of the database file; its directory is created with mode 0700. */
   readonly file: string
   readonly files: WorkerFiles
+  /** The file is only read, and must exist: `append` and what else writes rejects. Default false. */
+  readonly readOnly?: boolean
 }
 
 /** What SqliteDialect needs of its surroundings. */
@@ -32,25 +36,29 @@ export interface SqliteDeps {
   readonly onFailure: (error: Error) => void
 }
 
+/** In place of a compact revision. */
+const UNCHANGED = -2
+
 /** The log in one SQLite file: a thread that writes, a thread that reads, both through better-sqlite3. */
 export class SqliteDialect implements Dialect {
   /** One process has the file to itself, so the head that a batch was made on is always the newest. */
   readonly shared = undefined
   readonly #file: string
+  /** The reader itself, where nothing is written. */
   readonly #writer: WorkerClient
   readonly #reader: WorkerClient
 
   constructor(options: SqliteOptions, deps: SqliteDeps) {
-    const { file, files } = options
+    const { file, files, readOnly = false } = options
     this.#file = file
-    this.#writer = new WorkerClient(files, { role: 'writer', file }, deps.onFailure)
-    this.#reader = new WorkerClient(files, { role: 'reader', file }, deps.onFailure)
+    this.#reader = new WorkerClient(files, { role: 'reader', file, readOnly }, deps.onFailure)
+    this.#writer = readOnly ? this.#reader : new WorkerClient(files, { role: 'writer', file }, deps.onFailure)
   }
 
   /** @throws DatabaseLockedError, KineError */
   async open(): Promise<StoredState> {
     try {
-      await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 })
+      if (this.#writer !== this.#reader) await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 })
       return await this.#writer.call('open', undefined)
     } catch (error) {
       await Promise.all([this.#reader.terminate(), this.#writer.terminate()])
@@ -92,7 +100,7 @@ export class SqliteDialect implements Dialect {
     }
     packet.number(batch.revokedLeases.length)
     for (const id of batch.revokedLeases) packet.leaseId(id)
-    packet.number(batch.next.compactRevision > batch.after.compactRevision ? batch.next.compactRevision : -1)
+    packet.number(batch.next.compactRevision === batch.after.compactRevision ? UNCHANGED : batch.next.compactRevision)
     return { committed: true, previousValues: readIdValues(await this.#write('append', packet.finish())) }
   }
 
@@ -132,6 +140,10 @@ export class SqliteDialect implements Dialect {
     return { rows, through }
   }
 
+  async readUpstream(after: number): Promise<readonly UpstreamRow[]> {
+    return readUpstreamRows(await this.#read('readUpstream', after))
+  }
+
   prune(through: Revision): Promise<PruneResult> {
     return this.#write('prune', through)
   }
@@ -147,7 +159,7 @@ export class SqliteDialect implements Dialect {
   async close(): Promise<void> {
     // The reader first: a last connection that closes folds the WAL into the database, and that is the writer's.
     await this.#reader.close()
-    await this.#writer.close()
+    if (this.#writer !== this.#reader) await this.#writer.close()
   }
 
   #write: WorkerClient['call'] = (call, request) =>

@@ -8,7 +8,9 @@ import type {
   WorkerSettings,
 } from '#pkg/kine/dialect/sqlite/protocol.ts'
 import { ReaderConnection } from '#pkg/kine/dialect/sqlite/reader-connection.ts'
-import { configure } from '#pkg/kine/dialect/sqlite/schema.ts'
+import { checkReadable, configure } from '#pkg/kine/dialect/sqlite/schema.ts'
+import { readState } from '#pkg/kine/dialect/sqlite/state.ts'
+import { UpstreamReader } from '#pkg/kine/dialect/sqlite/upstream-reader.ts'
 import { WriterConnection } from '#pkg/kine/dialect/sqlite/writer-connection.ts'
 
 /** How long a statement waits for a lock of the other connection (a truncating checkpoint). */
@@ -70,17 +72,26 @@ function openWriter(settings: WorkerSettings): Service {
 }
 
 function openReader(settings: WorkerSettings): Service {
-  const db = new Connection(settings.file, settings.binding, BUSY_TIMEOUT_MS)
+  const readOnly = settings.readOnly === true
+  const lock = readOnly ? acquireLock(settings) : undefined
+  const db = new Connection(settings.file, settings.binding, BUSY_TIMEOUT_MS, readOnly)
   configure(db, 'reader')
-  const reader = new ReaderConnection(db)
+  if (readOnly) checkReadable(db)
+  const upstream = new UpstreamReader(db)
+  // Made when it is asked for: a file of upstream's has no table of ours.
+  let made: ReaderConnection | undefined
+  const log = (): ReaderConnection => (made ??= new ReaderConnection(db))
   return {
     handlers: {
-      readIndex: (after) => reader.readIndex(after),
-      readValues: (request) => reader.readValues(request),
-      readVersions: (request) => reader.readVersions(request),
-      readLog: (request) => reader.readLog(request),
+      ...(readOnly && { open: () => readState(db) }),
+      readIndex: (after) => log().readIndex(after),
+      readValues: (request) => log().readValues(request),
+      readVersions: (request) => log().readVersions(request),
+      readLog: (request) => log().readLog(request),
+      readUpstream: (after) => upstream.rows(after),
       close: () => {
-        reader.close()
+        db.close()
+        lock?.close()
       },
     },
     afterCall: () => undefined,

@@ -1,12 +1,10 @@
-import { randomInt } from 'node:crypto'
 import type { Statement } from 'better-sqlite3'
 import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
-import type { LeaseRecord } from '#pkg/kine/backend.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import type { PruneResult, StoredState } from '#pkg/kine/dialect/dialect.ts'
 import { PacketReader, PacketWriter, release } from '#pkg/kine/dialect/sqlite/packet.ts'
-import { getMeta, leaseIdColumn, migrate, setMeta } from '#pkg/kine/dialect/sqlite/schema.ts'
-import { canonicalInt64 } from '#pkg/kine/wire/int64.ts'
+import { getMeta, migrate, setMeta } from '#pkg/kine/dialect/sqlite/schema.ts'
+import { readState } from '#pkg/kine/dialect/sqlite/state.ts'
 
 /** WAL bytes, estimated, after which a passive checkpoint runs between two commits. */
 const CHECKPOINT_BYTES = 8 * 1024 * 1024
@@ -35,7 +33,7 @@ export class WriterConnection {
 
   constructor(db: Connection) {
     this.#db = db
-    migrate(db, () => randomInt(1, 2 ** 47))
+    migrate(db)
     this.#pageSize = db.figure('page_size')
     this.#insert = db.rows(
       'INSERT INTO log (id, rev, key, create_rev, version, lease, value) VALUES (?, ?, ?, ?, ?, ?, ?)',
@@ -50,25 +48,7 @@ export class WriterConnection {
   }
 
   state(): StoredState {
-    const last = this.#db
-      .rows<[], { id: number; rev: number }>('SELECT id, rev FROM log ORDER BY id DESC LIMIT 1')
-      .get()
-    const leases = this.#db
-      .rows<[number], StoredLease>(
-        `SELECT ${leaseIdColumn('id')} AS id, ttl_s AS ttlSeconds, expires_at_ms - ? AS remainingMs FROM lease`,
-      )
-      .all(Date.now())
-      .map((lease) => ({ ...lease, id: typeof lease.id === 'string' ? canonicalInt64(lease.id) : lease.id }))
-    return {
-      clusterId: getMeta(this.#db, 'cluster_id'),
-      memberId: getMeta(this.#db, 'member_id'),
-      revision: last?.rev ?? 1,
-      lastId: last?.id ?? 0,
-      compactRevision: getMeta(this.#db, 'compact_rev'),
-      prunedRevision: getMeta(this.#db, 'pruned_rev'),
-      leaseSeq: 0,
-      leases,
-    }
+    return readState(this.#db)
   }
 
   /** Commits one batch and returns the previous values it asked for as (id, value) pairs. */
@@ -157,7 +137,7 @@ export class WriterConnection {
     }
     for (let leases = packet.number(); leases > 0; leases -= 1) this.#dropLease.run(packet.leaseId())
     const compactRevision = packet.number()
-    if (compactRevision >= 0) setMeta(this.#db, 'compact_rev', compactRevision)
+    if (compactRevision >= -1) setMeta(this.#db, 'compact_rev', compactRevision)
   }
 
   #dropSuperseded(rows: readonly PruneRow[], through: number): number {
@@ -191,8 +171,6 @@ export class WriterConnection {
     }
   }
 }
-
-type StoredLease = Omit<LeaseRecord, 'id'> & { readonly id: number | string }
 
 interface PruneRow {
   readonly id: number
