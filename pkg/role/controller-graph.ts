@@ -7,6 +7,8 @@ import { coreDns } from '#pkg/component/cluster/coredns.ts'
 import { CsrApprover } from '#pkg/component/cluster/csr-approver.ts'
 import { metricsServer } from '#pkg/component/cluster/metrics-server.ts'
 import { NetworkProvider } from '#pkg/component/cluster/network-provider.ts'
+import { retiredStacks } from '#pkg/component/cluster/retired-stacks.ts'
+import { componentStacks, type StackOwner } from '#pkg/component/cluster/stack-files.ts'
 import { systemRbac } from '#pkg/component/cluster/system-rbac.ts'
 import { clusterDns, profileNames, renderWorkerConfig } from '#pkg/component/cluster/worker-config-render.ts'
 import { workerConfigPublisher } from '#pkg/component/cluster/worker-config.ts'
@@ -93,8 +95,11 @@ export async function controllerComponents(
         ]
       : []),
   ]
-  const disabled = new Set(options.disableComponents)
-  return components.filter(({ name }) => !disabled.has(name))
+  const enabled = components.filter(({ name }) => !options.disableComponents.includes(name))
+  const owners = (Object.keys(componentStacks) as StackOwner[]).filter(
+    (owner) => !enabled.some(({ name }) => name === owner),
+  )
+  return [...enabled, retiredStacks({ manifestsDir: own.vars.manifestsDir, owners }, deps)]
 }
 
 function storage(own: ControllerOptions, deps: Parameters<typeof etcd>[1]): readonly Component[] {
