@@ -29,15 +29,31 @@ export async function runUntilStopped(
   const provider = { status, components: () => manager.status(), stop }
   await using held = new AsyncDisposableStack()
   held.use(await startStatusServer({ socketPath: statusSocket }, provider, { log }))
+  const failure = await run(manager, stopping.signal, () => log.info(readyMessage, { node: nodeName }))
+  signal.removeEventListener('abort', stop)
   try {
-    await manager.start(stopping.signal)
-    log.info(readyMessage, { node: nodeName })
-    await aborted(stopping.signal)
-  } catch (err) {
-    if (!stopping.signal.aborted) throw err
-  } finally {
-    signal.removeEventListener('abort', stop)
     await manager.stop()
+  } catch (err) {
+    if (failure === undefined) throw err
+    // Why the node did not start matters more than what of it does not end.
+    log.error('not everything has stopped', { err })
+  }
+  if (failure !== undefined) throw failure.cause
+}
+
+/** Until `signal` aborts; what kept the components from starting, unless that did. */
+async function run(
+  manager: ComponentManager,
+  signal: AbortSignal,
+  onReady: () => void,
+): Promise<{ readonly cause: unknown } | undefined> {
+  try {
+    await manager.start(signal)
+    onReady()
+    await aborted(signal)
+    return undefined
+  } catch (cause) {
+    return signal.aborted ? undefined : { cause }
   }
 }
 
