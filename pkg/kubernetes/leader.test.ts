@@ -52,6 +52,25 @@ describe('LeaderElection', () => {
     await b
   })
 
+  it('stops leading as soon as the lease is seen to be with another', async () => {
+    const timing = { leaseDurationMs: 90_000, renewDeadlineMs: 60_000, retryPeriodMs: 20 }
+    const election = new LeaderElection(
+      { namespace: 'kube-system', name: 'k0s', identity: 'a', ...timing },
+      { client, log: silentLogger },
+    )
+    const running = election.run(stop.signal, async (leading) => {
+      const leases = inNamespace(resources.leases, 'kube-system')
+      const lease = await client.get(leases, 'k0s')
+      await client.patch(leases, 'k0s', { spec: { holderIdentity: 'b' } }, { type: 'merge' })
+      assert.equal((lease['spec'] as { holderIdentity: string }).holderIdentity, 'a')
+      if (!leading.aborted) await once(leading, 'abort')
+      leaders.push('-a')
+    })
+    await until(() => leaders.length === 1)
+    stop.abort(new Error('stop'))
+    await running
+  })
+
   it('takes a lease that nobody renews, and its own at once', async () => {
     const spec = {
       holderIdentity: 'dead',

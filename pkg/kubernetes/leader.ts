@@ -109,8 +109,9 @@ export class LeaderElection {
       const leftMs = renewDeadlineMs - (performance.now() - renewedAtMs)
       const renewed =
         leftMs > 0 && (await withDeadline(signal, leftMs, (inner) => this.#tryAcquire(inner)).catch(() => 'failed'))
+      const late = performance.now() - renewedAtMs >= renewDeadlineMs - retryPeriodMs
       if (renewed === 'acquired') renewedAtMs = performance.now()
-      else if (performance.now() - renewedAtMs >= renewDeadlineMs - retryPeriodMs) {
+      else if (renewed === 'held' || late) {
         this.#log.warn('lease lost')
         leading.abort(new Error(`lease ${this.#options.name} could not be renewed`))
       }
