@@ -60,7 +60,8 @@ export class LoadBalancer {
   async start(): Promise<void> {
     const { listenHost, listenPort } = this.#options
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (cause) => {
+      // Stays: accept() can fail later (no file descriptors left), which costs that connection and not the process.
+      this.#server.on('error', (cause) => {
         const reason = `${errorMessage(cause)}; stop the program that holds the port`
         const where = backendName({ host: listenHost, port: listenPort })
         reject(
