@@ -43,8 +43,15 @@ export function decodeAltNames(node: Asn1): AltNames {
   }
 }
 
-/** One spelling for each address, so that two lists can be compared. */
-export const canonicalIp = (ip: string): string => ipText(ipBytes(ip))
+/** One spelling for each address, so that two lists can be compared; ::ffff:10.0.0.1 is 10.0.0.1, as it is for TLS. */
+export function canonicalIp(ip: string): string {
+  const bytes = ipBytes(ip)
+  const isMapped = bytes.length === 16 && bytes.subarray(0, 12).equals(MAPPED_PREFIX)
+  return ipText(isMapped ? bytes.subarray(12) : bytes)
+}
+
+/** ::ffff:0:0/96, RFC 4291 section 2.5.5.2. */
+const MAPPED_PREFIX = Buffer.from([...Array<number>(10).fill(0), 0xff, 0xff])
 
 function ipBytes(ip: string): Buffer {
   if (isIPv4(ip)) return Buffer.from(ip.split('.').map(Number))

@@ -20,7 +20,7 @@ import { etcd } from '#pkg/component/controller/etcd.ts'
 import { kine } from '#pkg/component/controller/kine.ts'
 import { konnectivityServer } from '#pkg/component/controller/konnectivity-server.ts'
 import { NodeRole } from '#pkg/component/controller/node-role.ts'
-import { kubeletClientUser, pkiPlan } from '#pkg/component/controller/pki.ts'
+import { kubeletClientUser, pkiPlan, servingNames } from '#pkg/component/controller/pki.ts'
 import { kubeScheduler } from '#pkg/component/controller/scheduler.ts'
 import type { NodeConfig } from '#pkg/config/load.ts'
 import { lookupUser } from '#pkg/file/user.ts'
@@ -59,7 +59,10 @@ export async function controllerOptions(
     single: options.single,
     logLevels: options.logLevels,
     featureGates: options.featureGates,
-    controllerManagerExtraArgs: splitWords(options.kubeControllerManagerExtraArgs),
+    controllerManagerExtraArgs: splitWords(
+      options.kubeControllerManagerExtraArgs,
+      '--kube-controller-manager-extra-args',
+    ),
     apiServerStopTimeoutMs: options.apiServerStopTimeoutMs,
     tunnel: !options.disableComponents.includes('konnectivity-server'),
   }
@@ -80,6 +83,7 @@ export async function controllerComponents(
   const own = await controllerOptions(options, config)
   const certificates = new Certificates(own)
   const processDeps = { binaries: deps.binaries, supervise, pki: certificates }
+  const ownNode = runsWorker(options) ? workerNodeName(options, config) : undefined
   const components: readonly Component[] = [
     certificates,
     ...storage(own, processDeps),
@@ -87,12 +91,9 @@ export async function controllerComponents(
     konnectivityServer(own, processDeps),
     kubeControllerManager(own, processDeps),
     kubeScheduler(own, processDeps),
-    ...clusterComponents(own, deps),
-    ...(runsWorker(options)
-      ? [
-          new NodeRole({ nodeName: workerNodeName(options, config) }, deps),
-          ...(await workerOf(options, config, { ...deps, certificates })),
-        ]
+    ...clusterComponents(own, ownNode, deps),
+    ...(ownNode !== undefined
+      ? [new NodeRole({ nodeName: ownNode }, deps), ...(await workerOf(options, config, { ...deps, certificates }))]
       : []),
   ]
   const enabled = components.filter(({ name }) => !options.disableComponents.includes(name))
@@ -114,7 +115,11 @@ function storage(own: ControllerOptions, deps: Parameters<typeof etcd>[1]): read
 }
 
 /** What keeps objects in the cluster as the configuration says. */
-function clusterComponents(own: ControllerOptions, { client, images }: GraphDeps): readonly Component[] {
+function clusterComponents(
+  own: ControllerOptions,
+  ownNode: string | undefined,
+  { client, images }: GraphDeps,
+): readonly Component[] {
   const { spec, vars } = own
   const { network } = spec
   const { manifestsDir } = vars
@@ -125,7 +130,7 @@ function clusterComponents(own: ControllerOptions, { client, images }: GraphDeps
   return [
     new ApplierManager({ manifestsDir, nodeName: own.nodeName }, { client }),
     systemRbac({ profiles, kubeletClientUser }, { client }),
-    new CsrApprover({ client }),
+    new CsrApprover({ reserved: { ...servingNames(own), ownNode } }, { client }),
     workerConfigPublisher({ spec, ...workerConfigFacts(own, images) }, { client }),
     coreDns(
       {

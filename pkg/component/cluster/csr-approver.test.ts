@@ -9,6 +9,7 @@ import { resources } from '#pkg/kubernetes/resources.ts'
 import { fail, FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 const keyPem = generateKeyPem()
 
@@ -20,7 +21,10 @@ describe('CsrApprover', () => {
   beforeEach(async () => {
     server = await FakeApiServer.start()
     client = new KubeClient({ server: server.url })
-    approver = new CsrApprover({ client: { get: () => Promise.resolve(client) } })
+    approver = new CsrApprover(
+      { reserved: { dnsNames: [], ips: [] } },
+      { client: { get: () => Promise.resolve(client) } },
+    )
     lines = []
     const log = { ...silentLogger, info: (message: string) => void lines.push(message) }
     await approver.start({ signal: new AbortController().signal, log })
@@ -98,8 +102,4 @@ function csr(name: string, options: { signer: string; username?: string; ips?: s
       request: Buffer.from(request).toString('base64'),
     },
   }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
 }

@@ -8,6 +8,7 @@ import {
   signers,
   type CsrDecision,
   type NodeAddress,
+  type ReservedNames,
   type SigningRequest,
 } from '#pkg/component/cluster/csr-policy.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
@@ -45,11 +46,13 @@ interface Node extends KubeObject {
 export class CsrApprover implements Component {
   readonly name = 'csr-approver'
   readonly after = ['kube-apiserver']
+  readonly #reserved: ReservedNames
   readonly #client: ClientSource
   readonly #background = new Background()
   #hasListed = false
 
-  constructor(deps: { readonly client: ClientSource }) {
+  constructor(options: { readonly reserved: ReservedNames }, deps: { readonly client: ClientSource }) {
+    this.#reserved = options.reserved
     this.#client = deps.client
   }
 
@@ -57,7 +60,7 @@ export class CsrApprover implements Component {
     const client = await this.#client.get()
     this.#hasListed = false
     this.#background.begin(async (signal) => {
-      const desk = new Desk(client, log, signal)
+      const desk = new Desk(this.#reserved, { client, log, signal })
       await reflect<CertificateSigningRequest>(client, resources.certificateSigningRequests, {
         signal,
         log,
@@ -79,6 +82,7 @@ export class CsrApprover implements Component {
 
 /** Works on requests, each on its own, so that one that waits for its node holds up no other. */
 class Desk {
+  readonly #reserved: ReservedNames
   readonly #client: KubeClient
   readonly #log: Logger
   readonly #signal: AbortSignal
@@ -86,10 +90,14 @@ class Desk {
   readonly #taken = new Set<string>()
   readonly #work = new Set<Promise<void>>()
 
-  constructor(client: KubeClient, log: Logger, signal: AbortSignal) {
-    this.#client = client
-    this.#log = log
-    this.#signal = signal
+  constructor(
+    reserved: ReservedNames,
+    deps: { readonly client: KubeClient; readonly log: Logger; readonly signal: AbortSignal },
+  ) {
+    this.#reserved = reserved
+    this.#client = deps.client
+    this.#log = deps.log
+    this.#signal = deps.signal
   }
 
   take(csr: CertificateSigningRequest): void {
@@ -141,7 +149,7 @@ class Desk {
     if (decision.action !== 'check-node') return decision
     try {
       const node = await this.#client.get<Node>(resources.nodes, decision.nodeName, { signal: this.#signal })
-      return decideServing(request, node.status?.addresses ?? [], canonicalIp)
+      return decideServing(request, node.status?.addresses ?? [], { canonicalIp, reserved: this.#reserved })
     } catch (thrown) {
       return { action: 'leave', reason: `node ${decision.nodeName} cannot be read: ${errorMessage(thrown)}` }
     }

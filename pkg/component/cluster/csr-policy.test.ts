@@ -89,6 +89,8 @@ describe('CSR policy', () => {
     { type: 'InternalIP', address: 'fd00:0::5' },
     { type: 'Hostname', address: 'w0.lan' },
   ]
+  const reserved = { dnsNames: ['api.example.org'], ips: ['10.0.0.1', '10.96.0.1'], ownNode: 'c0' }
+  const rules = { canonicalIp, reserved }
   const judged: readonly [string, Partial<SigningRequest>, string][] = [
     ['names and addresses of the node', { dnsNames: ['w0', 'W0.lan'], ips: ['10.0.0.5', 'fd00::5'] }, 'approve'],
     ['an address of another host', { ips: ['10.0.0.6'] }, 'leave'],
@@ -97,24 +99,46 @@ describe('CSR policy', () => {
   ]
   for (const [name, change, action] of judged) {
     it(`judges a serving request with ${name}: ${action}`, () => {
-      assert.equal(decideServing({ ...serving, ...change }, addresses, canonicalIp).action, action)
+      assert.equal(decideServing({ ...serving, ...change }, addresses, rules).action, action)
     })
   }
 
   it('gives no node the names of the API server, whatever it reports', () => {
     const claimed = [
       { type: 'Hostname', address: 'kubernetes.default.svc' },
-      { type: 'InternalIP', address: '127.0.0.1' },
+      { type: 'Hostname', address: 'API.example.org' },
+      ...['127.0.0.1', '::ffff:127.0.0.1', '10.0.0.1', '::ffff:10.96.0.1'].map((address) => ({
+        type: 'InternalIP',
+        address,
+      })),
     ]
     for (const change of [
       { dnsNames: ['kubernetes.default.svc'], ips: [] },
+      { dnsNames: ['api.example.org'], ips: [] },
       { dnsNames: [], ips: ['127.0.0.1'] },
+      { dnsNames: [], ips: ['::ffff:127.0.0.1'] },
+      { dnsNames: [], ips: ['10.0.0.1'] },
+      { dnsNames: [], ips: ['::ffff:10.0.0.1'] },
+      { dnsNames: [], ips: ['10.96.0.1'] },
     ]) {
-      assert.equal(decideServing({ ...serving, ...change }, claimed, canonicalIp).action, 'leave')
+      assert.equal(decideServing({ ...serving, ...change }, claimed, rules).action, 'leave')
     }
   })
 
+  it('gives the node of this very host the address of the API server: it is its own', () => {
+    const own = {
+      ...serving,
+      username: 'system:node:c0',
+      commonName: 'system:node:c0',
+      dnsNames: [],
+      ips: ['10.0.0.1'],
+    }
+    const claimed = [{ type: 'InternalIP', address: '10.0.0.1' }]
+    assert.equal(decideServing(own, claimed, rules).action, 'approve')
+    assert.equal(decideServing({ ...own, username: 'system:node:w0' }, claimed, rules).action, 'leave')
+  })
+
   it('waits for a node that has reported no address yet', () => {
-    assert.equal(decideServing(serving, [], canonicalIp).action, 'leave')
+    assert.equal(decideServing(serving, [], rules).action, 'leave')
   })
 })

@@ -32,6 +32,14 @@ export interface NodeAddress {
   readonly address: string
 }
 
+/** Names and addresses under which clients reach this controller. */
+export interface ReservedNames {
+  readonly dnsNames: readonly string[]
+  readonly ips: readonly string[]
+  /** The node of this very host, where it is one: they are its own. */
+  readonly ownNode?: string | undefined
+}
+
 /** What is to be done about a request. */
 export type CsrDecision =
   | { readonly action: 'approve'; readonly message: string }
@@ -64,11 +72,14 @@ export function decideCsr(request: SigningRequest): CsrDecision {
   }
 }
 
-/** Judges a serving request of node `nodeName` by the addresses that the node reports. */
+/**
+ * Judges a serving request by the addresses that its node reports. A kubelet may report any: what clients take for the API
+ * server is given to none, as the certificate would come from the authority that they trust.
+ */
 export function decideServing(
   request: SigningRequest,
   addresses: readonly NodeAddress[],
-  canonicalIp: (ip: string) => string,
+  { canonicalIp, reserved }: { readonly canonicalIp: (ip: string) => string; readonly reserved: ReservedNames },
 ): CsrDecision {
   const nodeName = request.username.slice(NODE_USER.length)
   const known = (types: readonly string[]): string[] =>
@@ -81,11 +92,19 @@ export function decideServing(
       .filter((ip) => isIP(ip) !== 0)
       .map(canonicalIp),
   )
+  const isOwn = nodeName === reserved.ownNode
+  const takenNames = new Set(isOwn ? [] : reserved.dnsNames.map((name) => name.toLowerCase()))
+  const takenIps = new Set(isOwn ? [] : reserved.ips.map(canonicalIp))
   const foreign = [
     ...request.dnsNames.filter((name) => !names.has(name.toLowerCase()) || isClusterName(name)),
-    ...request.ips.filter((ip) => !ips.has(canonicalIp(ip)) || isLoopback(ip)),
+    ...request.ips.filter((ip) => !ips.has(canonicalIp(ip)) || isLoopback(canonicalIp(ip))),
   ]
   if (foreign.length > 0) return leave(`${foreign.join(', ')} is no address of node ${nodeName}`)
+  const taken = [
+    ...request.dnsNames.filter((name) => takenNames.has(name.toLowerCase())),
+    ...request.ips.filter((ip) => takenIps.has(canonicalIp(ip))),
+  ]
+  if (taken.length > 0) return leave(`${taken.join(', ')} is the API server's, not of node ${nodeName}`)
   return { action: 'approve', message: `serving certificate of node ${nodeName}` }
 }
 
@@ -142,7 +161,7 @@ function isClusterName(name: string): boolean {
 }
 
 function isLoopback(ip: string): boolean {
-  return ip.startsWith('127.') || ip === '::1' || /^::ffff:127\./i.test(ip)
+  return ip.startsWith('127.') || ip === '::1'
 }
 
 /** The same members, in any order. */
