@@ -35,7 +35,7 @@ const secretKeys = new Set(['password', 'authPass'])
 export function publicConfig({ spec }: Pick<NodeConfig, 'spec'>): unknown {
   const text = JSON.stringify(spec, (key, value: unknown) => {
     if (secretKeys.has(key)) return '***'
-    if (key === 'dataSource' && typeof value === 'string') return value.replace(/(:\/\/[^:/@]*:)[^@]*@/, '$1***@')
+    if (key === 'dataSource' && typeof value === 'string') return withoutPassword(value)
     return value
   })
   return {
@@ -44,4 +44,11 @@ export function publicConfig({ spec }: Pick<NodeConfig, 'spec'>): unknown {
     metadata: { name: 'k0s' },
     spec: JSON.parse(text) as unknown,
   }
+}
+
+/** A database URL without its password, which may have a `@` or a `/` in it, nor those among its parameters. */
+function withoutPassword(url: string): string {
+  return url
+    .replace(/(:\/\/[^:/@]*:).*@/, '$1***@')
+    .replace(/([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*/gi, '$1***')
 }
