@@ -33,6 +33,10 @@ export interface AppliedState {
   readonly lessor: Lessor
   /** Told of every batch of events once the state includes them. */
   readonly publish: (events: readonly ChangeEvent[]) => void
+  /** Told once leases were granted or renewed. */
+  readonly onLeases: () => void
+  /** Told once the compact revision has risen. */
+  readonly onCompaction: (revision: Revision) => void
 }
 
 /**
@@ -63,8 +67,13 @@ export class Applier {
     return this.#head.compactRevision
   }
 
+  /** The state has been replaced as a whole by that of `head`. */
+  reset(head: Head): void {
+    this.#head = head
+  }
+
   apply(commit: Commit): void {
-    const { index, ring, lessor, publish } = this.#state
+    const { index, ring, lessor, publish, onLeases, onCompaction } = this.#state
     assertFollows(this.#head, commit)
     for (const record of commit.leases.values()) if (record !== undefined) lessor.put(record)
     const events: ChangeEvent[] = []
@@ -75,10 +84,14 @@ export class Applier {
       events.push({ now, kv, previous, previousKv: previous && this.#previousKv(previous, events, commit) })
     }
     for (const [id, record] of commit.leases) if (record === undefined) lessor.drop(id)
+    const { compactRevision } = this.#head
     this.#head = commit.head
-    if (events.length === 0) return
-    ring.append(events)
-    publish(events)
+    if (events.length > 0) {
+      ring.append(events)
+      publish(events)
+    }
+    if (commit.leases.size > 0) onLeases()
+    if (commit.head.compactRevision > compactRevision) onCompaction(commit.head.compactRevision)
   }
 
   /** The replaced version may be one of this very commit. */

@@ -60,6 +60,8 @@ export interface RangeQuery {
   readonly range: KeyRange
   readonly limit: number
   readonly revision: Revision
+  /** May be answered from what this instance knows, which may be older than what others have committed. */
+  readonly serializable: boolean
   readonly sortOrder: SortOrder
   readonly sortTarget: SortTarget
   readonly keysOnly: boolean
@@ -193,8 +195,8 @@ export interface Backend {
   leaseRevoke(id: LeaseId): Promise<Revision>
   /** Full time to live again; undefined when there is no such lease. */
   leaseKeepAlive(id: LeaseId): Promise<LeaseRecord | undefined>
-  leaseTimeToLive(id: LeaseId): LeaseState | undefined
-  leases(): readonly LeaseId[]
+  leaseTimeToLive(id: LeaseId): Promise<LeaseState | undefined>
+  leases(): Promise<readonly LeaseId[]>
   status(): Promise<StoreStatus>
   /** Gives space of compacted rows back to the file system. */
   defragment(): Promise<void>

@@ -1,87 +1,16 @@
 import assert from 'node:assert/strict'
-import type { ChangeEvent, Key, RangeQuery, TxnRequest, TxnResult } from '#pkg/kine/backend.ts'
+import type { Key, RangeQuery, TxnRequest, TxnResult } from '#pkg/kine/backend.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
-import type { StoreErrorKind } from '#pkg/kine/errors.ts'
 import { Store } from '#pkg/kine/store.ts'
 import { MemoryDialect } from '#pkg/kine/testing/memory-dialect.ts'
-import { silentLogger } from '#pkg/log/logger.ts'
-import type { Watcher, WatchOptions, WatchSink } from '#pkg/kine/watch/watcher.ts'
-import type { WatchStream } from '#pkg/kine/watch/stream.ts'
+import { isKind, put, query, settle, Sink, watch } from '#pkg/kine/testing/store-requests.ts'
 import { valueOf } from '#pkg/kine/wire/key-value.ts'
+import { silentLogger } from '#pkg/log/logger.ts'
 
 const b = (text: string): Key => Buffer.from(text)
 const OPTIONS = { ringBytes: 1e6, cacheBytes: 1e5, progressIntervalMs: 60_000 }
 
-function put(key: string, value = key, lease = 0): TxnRequest {
-  const request = { key: b(key), value: b(value), lease, previousWanted: false, ignoreValue: false, ignoreLease: false }
-  return { compares: [], success: [{ type: 'put', request }], failure: [] }
-}
-
-function query(start: string, end?: string, more: Partial<RangeQuery> = {}): RangeQuery {
-  return {
-    range: { start: b(start), end: end === undefined ? undefined : b(end) },
-    limit: 0,
-    revision: 0,
-    sortOrder: 'none',
-    sortTarget: 'key',
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-    ...more,
-  }
-}
-
-/** A client that can stop reading. */
-class Sink implements WatchSink {
-  writable = true
-  readonly lines: string[] = []
-
-  sendEvents(watcher: Watcher, revision: number, events: readonly ChangeEvent[]): void {
-    for (const event of events) {
-      const previous = watcher.previousOf(event) && valueOf(event.previousKv ?? b('')).toString()
-      const value = event.now.version === 0 ? 'deleted' : valueOf(event.kv).toString()
-      this.lines.push(
-        `${event.now.modRevision} ${String(event.now.key)}=${value}${previous === undefined ? '' : ` was ${previous}`}`,
-      )
-      assert.ok(revision >= event.now.modRevision)
-    }
-  }
-
-  sendCompacted(_: Watcher, compactRevision: number): void {
-    this.lines.push(`compacted ${compactRevision}`)
-  }
-
-  sendProgress(watchId: number, revision: number): void {
-    this.lines.push(`progress ${watchId} ${revision}`)
-  }
-}
-
-function watch(stream: WatchStream, start: string, end: string, more: Partial<WatchOptions> = {}): void {
-  const options = {
-    range: { start: b(start), end: b(end) },
-    startRevision: 0,
-    previousWanted: true,
-    progressWanted: false,
-    fragment: false,
-    withoutPuts: false,
-    withoutDeletes: false,
-    ...more,
-  }
-  stream.create(0, options)
-  stream.resume()
-}
-
-/** Lets everything that needs no timer happen. */
-async function settle(): Promise<void> {
-  for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve))
-}
-
 const onFailure = (error: unknown): void => assert.fail(String(error))
-
-const isKind = (kind: StoreErrorKind) => (error: unknown) => error instanceof StoreError && error.kind === kind
 
 describe('Store', () => {
   let dialect: MemoryDialect
@@ -144,7 +73,7 @@ describe('Store', () => {
     }
     const failed = await Promise.allSettled([write(put('a', '2')), write(put('b')), store.leaseGrant(5, 60)])
     for (const outcome of failed) assert.ok(outcome.status === 'rejected' && isKind('no-space')(outcome.reason))
-    assert.deepEqual([store.revision, store.leases(), await keys(query('b'))], [2, [], []])
+    assert.deepEqual([store.revision, await store.leases(), await keys(query('b'))], [2, [], []])
     dialect.beforeAppend = undefined
     assert.equal((await write(put('b'))).revision, 3)
     assert.deepEqual(sink.lines, ['2 a=1', '3 b=b'])
@@ -249,7 +178,7 @@ describe('Store', () => {
     for (let i = 0; i < 10; i += 1) await write(put(`k${i}`, 'x', i === 4 ? 3 : 0))
     const again = await Store.open(OPTIONS, { dialect, log: silentLogger, onFailure })
     assert.deepEqual([again.keys, again.revision], [10, store.revision])
-    assert.deepEqual(again.leaseTimeToLive(3)?.keys.map(String), ['k4'])
+    assert.deepEqual((await again.leaseTimeToLive(3))?.keys.map(String), ['k4'])
     await again.close()
   })
 })

@@ -1,8 +1,7 @@
-import { randomInt } from 'node:crypto'
+import { errorMessage } from '#pkg/errors/error.ts'
 import { Applier } from '#pkg/kine/apply.ts'
 import type {
   Backend,
-  Key,
   KeyVersion,
   LeaseId,
   LeaseRecord,
@@ -16,18 +15,26 @@ import type {
   TxnResult,
 } from '#pkg/kine/backend.ts'
 import { Compactor } from '#pkg/kine/compact/compactor.ts'
-import type { Dialect, StoredState } from '#pkg/kine/dialect/dialect.ts'
+import type { Dialect, SharedLog, StoredState } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
-import { KeyIndex } from '#pkg/kine/index/key-index.ts'
+import { openImported } from '#pkg/kine/import/import.ts'
+import { Follower } from '#pkg/kine/follow/follower.ts'
+import { Serial } from '#pkg/kine/follow/serial.ts'
+import { Tail } from '#pkg/kine/follow/tail.ts'
+import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
 import { LeaseExpirer } from '#pkg/kine/lease/expirer.ts'
-import { Lessor, MAX_LEASE_TTL_SECONDS, MIN_LEASE_TTL_SECONDS } from '#pkg/kine/lease/lessor.ts'
+import { Leases } from '#pkg/kine/lease/leases.ts'
+import type { Lessor } from '#pkg/kine/lease/lessor.ts'
+import { load, loadShared } from '#pkg/kine/load.ts'
+import type { Loaded } from '#pkg/kine/load.ts'
 import { KeyValues } from '#pkg/kine/read/key-values.ts'
 import { Pins } from '#pkg/kine/read/pins.ts'
 import { rangeAt, rangeNow, sortByValue } from '#pkg/kine/read/range.ts'
-import { Ring } from '#pkg/kine/ring/ring.ts'
-import { toEvent } from '#pkg/kine/watch/catch-up.ts'
+import type { Ring } from '#pkg/kine/ring/ring.ts'
 import { WatchHub } from '#pkg/kine/watch/hub.ts'
 import { Writer } from '#pkg/kine/writer/writer.ts'
+import { backoffMs } from '#pkg/lifecycle/backoff.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
 /** Sizes and intervals of a store. */
@@ -38,6 +45,11 @@ export interface StoreOptions {
   readonly cacheBytes: number
   /** Interval of progress notifications, milliseconds. */
   readonly progressIntervalMs: number
+  /**
+   * How long rows stay after a compaction of a shared database, milliseconds: other instances may still be reading them.
+   * Default 10 s.
+   */
+  readonly compactionGraceMs?: number
 }
 
 /** What a store works with. */
@@ -46,17 +58,22 @@ export interface StoreDeps {
   readonly log: Logger
   /** After each commit. */
   readonly onCommit?: (durationMs: number) => void
-  /** The store cannot go on and must be opened again. */
+  /** The store cannot go on and must be opened again; never of a shared database. */
   readonly onFailure: (error: unknown) => void
+  /** Ends the waiting for a database at the start. */
+  readonly signal?: AbortSignal
 }
 
-/** Newest revisions that a starting store takes into its ring: those that reconnecting watchers ask for. */
-const WARM_REVISIONS = 1000
-const WARM_ROWS = 500
+/** Pause between attempts to open a shared database that is away. */
+const REOPEN = { initialMs: 250, maxMs: 2000, jitter: 0.5 }
+const SHARED_GRACE_MS = 10_000
+/** Every instance expires leases; whoever happens to be late by less than this finds it done. */
+const SHARED_SPREAD_MS = 300
 
 /** The etcd data model over one dialect: wires index, ring, writer, watches, leases and compaction together. */
 export class Store implements Backend {
   readonly hub: WatchHub
+  readonly #options: StoreOptions
   readonly #dialect: Dialect
   readonly #state: StoredState
   readonly #index: KeyIndex
@@ -66,30 +83,53 @@ export class Store implements Backend {
   readonly #keyValues: KeyValues
   readonly #pins = new Pins()
   readonly #writer: Writer
+  readonly #leases: Leases
+  readonly #follower: Follower | undefined
   readonly #compactor: Compactor
   readonly #expirer: LeaseExpirer
 
-  /** Opens the database and loads the index. @throws KineError */
+  /**
+   * Opens the database and loads the index. Waits for a shared database that is away, until `signal` aborts.
+   *
+   * @throws KineError, StoreError
+   */
   static async open(options: StoreOptions, deps: StoreDeps): Promise<Store> {
-    const state = await deps.dialect.open()
+    const { dialect } = deps
+    const { shared } = dialect
+    const state = await patiently(deps, () => openImported(deps))
     try {
-      return new Store(options, deps, await load(options, state, deps.dialect))
+      const loaded = await patiently(deps, () =>
+        shared === undefined ? load(dialect, state, options.ringBytes) : loadShared(dialect, shared, options.ringBytes),
+      )
+      return new Store(options, deps, state, loaded)
     } catch (error) {
-      await deps.dialect.close()
+      await dialect.close()
       throw error
     }
   }
 
-  private constructor(options: StoreOptions, deps: StoreDeps, loaded: Loaded) {
+  private constructor(options: StoreOptions, deps: StoreDeps, state: StoredState, loaded: Loaded) {
     const { dialect, log } = deps
-    const { state, index, lessor, ring } = loaded
+    const { index, lessor, ring } = loaded
+    const { shared } = dialect
+    this.#options = options
     this.#dialect = dialect
     this.#state = state
     this.#index = index
     this.#ring = ring
     this.#lessor = lessor
     this.#keyValues = new KeyValues({ maxCacheBytes: options.cacheBytes }, { ring, dialect })
-    this.#applier = new Applier({ index, ring, lessor, publish: (events) => this.hub.publish(events) }, state)
+    this.#applier = new Applier(
+      {
+        index,
+        ring,
+        lessor,
+        publish: (events) => this.hub.publish(events),
+        onLeases: () => this.#expirer.wake(),
+        onCompaction: (revision) => this.#compactor.wake(revision),
+      },
+      loaded.head,
+    )
     this.hub = new WatchHub(options, {
       ring,
       keyValues: this.#keyValues,
@@ -98,23 +138,33 @@ export class Store implements Backend {
       compactRevision: () => this.#applier.compactRevision,
       log,
     })
+    const serial = new Serial()
+    const previousWanted = (version: KeyVersion): boolean => this.hub.previousWanted(version)
+    const common = { dialect, index, lessor, applier: this.#applier, keyValues: this.#keyValues, previousWanted }
+    this.#follower = shared && this.#follow(shared, serial, new Tail({ ...common, shared }), log)
     this.#writer = new Writer({
-      dialect,
-      index,
-      lessor,
-      applier: this.#applier,
-      keyValues: this.#keyValues,
+      ...common,
       pins: this.#pins,
-      previousWanted: (version) => this.hub.previousWanted(version),
+      serial,
+      follower: this.#follower,
       onCommit: (durationMs) => {
         deps.onCommit?.(durationMs)
       },
       onFailure: deps.onFailure,
     })
-    this.#compactor = new Compactor({ dialect, index, pins: this.#pins, log }, state.prunedRevision)
-    this.#compactor.wake(state.compactRevision)
-    this.#expirer = new LeaseExpirer({ lessor, revoke: (id) => this.leaseRevoke(id), log })
+    this.#leases = new Leases({ writer: this.#writer, lessor })
+    const compaction = {
+      pruned: state.prunedRevision,
+      graceMs: shared === undefined ? 0 : (options.compactionGraceMs ?? SHARED_GRACE_MS),
+    }
+    this.#compactor = new Compactor(compaction, { dialect, index, pins: this.#pins, log })
+    this.#expirer = new LeaseExpirer(
+      { spreadMs: shared === undefined ? 0 : SHARED_SPREAD_MS },
+      { lessor, revoke: (id) => this.#leases.expire(id), log },
+    )
+    this.#compactor.wake(loaded.head.compactRevision)
     this.#expirer.wake()
+    this.#follower?.start()
   }
 
   get clusterId(): number {
@@ -144,6 +194,7 @@ export class Store implements Backend {
   }
 
   async range(query: RangeQuery): Promise<Pinned<RangeResult>> {
+    if (!query.serializable) await this.#follower?.linearize()
     const { revision, compactRevision } = this.#applier
     if (query.revision > revision) throw new StoreError('future-revision')
     if (query.revision > 0 && query.revision < compactRevision) throw new StoreError('compacted')
@@ -175,58 +226,34 @@ export class Store implements Backend {
     }
   }
 
-  async compact(revision: Revision): Promise<Revision> {
-    const current = await this.#writer.change((batch) => {
+  compact(revision: Revision): Promise<Revision> {
+    return this.#writer.change((batch) => {
       if (revision <= batch.compactRevision) throw new StoreError('compacted')
       if (revision > batch.revision) throw new StoreError('future-revision')
       batch.compactRevision = revision
       return batch.revision
     })
-    this.#compactor.wake(this.#applier.compactRevision)
-    return current
   }
 
-  async leaseGrant(id: LeaseId, ttlSeconds: number): Promise<LeaseRecord> {
-    if (ttlSeconds > MAX_LEASE_TTL_SECONDS) throw new StoreError('lease-ttl-too-large')
-    const granted = Math.max(ttlSeconds, MIN_LEASE_TTL_SECONDS)
-    const record = await this.#writer.change((batch) => {
-      let chosen = id
-      while (chosen === 0 || (id === 0 && batch.hasLease(chosen))) chosen = randomInt(1, 2 ** 47)
-      if (batch.hasLease(chosen)) throw new StoreError('lease-exists')
-      const lease = { id: chosen, ttlSeconds: granted, remainingMs: granted * 1000 }
-      batch.leases.set(chosen, lease)
-      return lease
-    })
-    this.#expirer.wake()
-    return record
+  leaseGrant(id: LeaseId, ttlSeconds: number): Promise<LeaseRecord> {
+    return this.#leases.grant(id, ttlSeconds)
   }
 
   leaseRevoke(id: LeaseId): Promise<Revision> {
-    return this.#writer.change((batch) => {
-      if (!batch.hasLease(id)) throw new StoreError('lease-not-found')
-      for (const version of batch.keysOfLease(id)) batch.delete(version)
-      batch.leases.set(id, undefined)
-      return batch.endRevision()
-    })
+    return this.#leases.revoke(id)
   }
 
-  async leaseKeepAlive(id: LeaseId): Promise<LeaseRecord | undefined> {
-    const record = await this.#writer.change((batch) => {
-      const lease = batch.lease(id)
-      if (lease === undefined) return undefined
-      const renewed = { ...lease, remainingMs: lease.ttlSeconds * 1000 }
-      batch.leases.set(id, renewed)
-      return renewed
-    })
-    this.#expirer.wake()
-    return record
+  leaseKeepAlive(id: LeaseId): Promise<LeaseRecord | undefined> {
+    return this.#leases.keepAlive(id)
   }
 
-  leaseTimeToLive(id: LeaseId): LeaseState | undefined {
+  async leaseTimeToLive(id: LeaseId): Promise<LeaseState | undefined> {
+    await this.#follower?.linearize()
     return this.#lessor.state(id)
   }
 
-  leases(): readonly LeaseId[] {
+  async leases(): Promise<readonly LeaseId[]> {
+    await this.#follower?.linearize()
     return this.#lessor.ids()
   }
 
@@ -247,8 +274,39 @@ export class Store implements Backend {
     this.hub.close()
     await this.#expirer.stop()
     await this.#writer.stop()
+    await this.#follower?.stop()
     await this.#compactor.stop()
     await this.#dialect.close()
+  }
+
+  #follow(shared: SharedLog, serial: Serial, tail: Tail, log: Logger): Follower {
+    return new Follower({
+      shared,
+      applier: this.#applier,
+      serial,
+      tail,
+      reload: () => this.#reload(shared),
+      onReturn: (awayMs) => {
+        this.#lessor.prolong(awayMs)
+        this.#expirer.wake()
+      },
+      log,
+    })
+  }
+
+  /** Puts what the database holds in the place of what is in memory, in one turn of the event loop. */
+  async #reload(shared: SharedLog): Promise<void> {
+    const loaded = await loadShared(this.#dialect, shared, this.#options.ringBytes)
+    const { head: before } = this.#applier
+    this.#index.adopt(loaded.index)
+    this.#lessor.adopt(loaded.lessor)
+    this.#ring.adopt(loaded.ring)
+    this.#keyValues.clear()
+    this.#applier.reset(loaded.head)
+    if (loaded.head.revision < before.revision) this.hub.endAll()
+    else this.hub.skipped(before.revision + 1)
+    this.#compactor.wake(loaded.head.compactRevision)
+    this.#expirer.wake()
   }
 
   async #execute(query: RangeQuery, revision: Revision): Promise<RangeResult> {
@@ -268,44 +326,16 @@ function pinned<T>(value: T, pin: Disposable): Pinned<T> {
   return { value, [Symbol.dispose]: () => pin[Symbol.dispose]() }
 }
 
-interface Loaded {
-  readonly state: StoredState
-  readonly index: KeyIndex
-  readonly lessor: Lessor
-  readonly ring: Ring
-}
-
-async function load({ ringBytes }: StoreOptions, state: StoredState, dialect: Dialect): Promise<Loaded> {
-  const index = new KeyIndex()
-  const lessor = new Lessor({ monotonic: () => performance.now() })
-  for (const lease of state.leases) lessor.put(lease)
-  for (let after: Key | undefined; ;) {
-    const page = await dialect.readIndex(after)
-    for (const version of page) {
-      index.apply(version)
-      lessor.moveKey(undefined, version)
+/** Tries again for as long as a shared database is away; the first time it says so. */
+async function patiently<T>({ dialect, log, signal }: StoreDeps, open: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await open()
+    } catch (error) {
+      const away = error instanceof StoreError && error.kind === 'unavailable'
+      if (dialect.shared === undefined || !away || signal?.aborted === true) throw error
+      if (attempt === 0) log.warn('waiting for the database', { err: errorMessage(error.cause ?? error) })
+      await sleep(backoffMs(attempt, REOPEN), { ...(signal && { signal }) })
     }
-    after = page.at(-1)?.key
-    if (after === undefined) break
   }
-  return { state, index, lessor, ring: await warmRing(ringBytes, state, dialect) }
-}
-
-/** The newest revisions of the log, so that watchers which come back after a restart are served from memory. */
-async function warmRing(maxBytes: number, state: StoredState, dialect: Dialect): Promise<Ring> {
-  const first = Math.max(1, state.compactRevision + 1, state.revision - WARM_REVISIONS)
-  const ring = new Ring({ maxBytes }, first)
-  const everything = { start: Buffer.alloc(0), end: Buffer.alloc(0) }
-  for (let from = first; from <= state.revision;) {
-    const { rows, through } = await dialect.readLog({
-      range: everything,
-      from,
-      to: state.revision,
-      maxRows: WARM_ROWS,
-      withPrevious: true,
-    })
-    ring.append(rows.map(toEvent))
-    from = through + 1
-  }
-  return ring
 }

@@ -8,10 +8,20 @@ import type { Logger } from '#pkg/log/logger.ts'
 
 /** Pause between two slices: commits that wait go first, and the disk gets some rest. */
 const SLICE_PAUSE_MS = 5
+/** Wait while another instance prunes. */
+const ELSEWHERE_MS = 5_000
 /** Wait for a read that holds an old revision, or after an error. */
 const RETRY_MS = 500
 /** Tombstones of the index looked at in one turn of the event loop. */
 const TOMBSTONES = 2000
+
+/** Options of a compactor. */
+export interface CompactorOptions {
+  /** Where pruning begins: rows superseded at this revision are gone already. */
+  readonly pruned: Revision
+  /** Time between a compaction and the deletion of rows: reads of other instances may still need them. 0 for none. */
+  readonly graceMs: number
+}
 
 /** What Compactor works with. */
 export interface CompactorDeps {
@@ -26,13 +36,15 @@ export interface CompactorDeps {
  * clients: the compact revision is set, durably, before this starts, and an interrupted run goes on after a restart.
  */
 export class Compactor {
+  readonly #graceMs: number
   readonly #deps: CompactorDeps
   readonly #stopping = new AbortController()
   #target: Revision
   #pruned: Revision
   #running: Promise<void> | undefined
 
-  constructor(deps: CompactorDeps, pruned: Revision) {
+  constructor({ pruned, graceMs }: CompactorOptions, deps: CompactorDeps) {
+    this.#graceMs = graceMs
     this.#deps = deps
     this.#target = pruned
     this.#pruned = pruned
@@ -58,8 +70,10 @@ export class Compactor {
   async #run(): Promise<void> {
     const { signal } = this.#stopping
     while (this.#pruned < this.#target && !signal.aborted) {
+      const target = this.#target
       try {
-        await this.#pruneTo(Math.min(this.#target, this.#deps.pins.oldest()), signal)
+        await pause(this.#graceMs, signal)
+        await this.#pruneTo(Math.min(target, this.#deps.pins.oldest()), signal)
       } catch (error) {
         this.#deps.log.warn('compaction failed, will retry', { err: errorMessage(error) })
         await pause(RETRY_MS, signal)
@@ -79,7 +93,7 @@ export class Compactor {
       const result = await this.#deps.dialect.prune(through)
       deleted += result.deleted
       done = result.done
-      await pause(done ? 0 : SLICE_PAUSE_MS, signal)
+      await pause(done ? 0 : result.elsewhere === true ? ELSEWHERE_MS : SLICE_PAUSE_MS, signal)
     }
     await this.#forgetTombstones(through, signal)
     this.#pruned = through

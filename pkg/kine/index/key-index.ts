@@ -15,8 +15,8 @@ export interface IndexSlice {
  * One version a key: history is read from the log.
  */
 export class KeyIndex {
-  readonly #live = new KeyTree<KeyVersion>()
-  readonly #dead = new KeyTree<KeyVersion>()
+  #live = new KeyTree<KeyVersion>()
+  #dead = new KeyTree<KeyVersion>()
 
   /** Number of live keys. */
   get size(): number {
@@ -35,6 +35,14 @@ export class KeyIndex {
   /** Live versions of the range in key order, at most `limit` (0: all). */
   list(range: KeyRange, limit = 0): KeyVersion[] {
     return this.#live.list(range, limit)
+  }
+
+  /** Calls `visit` for every live version in key order. */
+  each(visit: (version: KeyVersion) => void): void {
+    this.#live.scan({ start: Buffer.alloc(0), end: Buffer.alloc(0) }, (version) => {
+      visit(version)
+      return true
+    })
   }
 
   /** What is known of the range at `revision`, an older one than the newest. */
@@ -60,6 +68,12 @@ export class KeyIndex {
     }
     if (version.version === 1) this.#dead.delete(version.key)
     this.#live.set(version)
+  }
+
+  /** Takes the place of what is here with what `other` holds, which must not be used afterwards. */
+  adopt(other: KeyIndex): void {
+    this.#live = other.#live
+    this.#dead = other.#dead
   }
 
   /**

@@ -10,23 +10,31 @@ const GRANULARITY_MS = 200
 /** Wait after a revoke that failed (database away). */
 const RETRY_MS = 1_000
 
+/** Options of LeaseExpirer. */
+export interface LeaseExpirerOptions {
+  /** Up to this many milliseconds more, at random: of several instances one then does it before the others begin. */
+  readonly spreadMs: number
+}
+
 /** What LeaseExpirer needs of its surroundings. */
 export interface LeaseExpirerDeps {
   readonly lessor: Lessor
-  /** Deletes the keys and the lease, durably. */
+  /** Deletes the keys and the lease, durably, if it is still expired. */
   readonly revoke: (id: LeaseId) => Promise<unknown>
   readonly log: Logger
 }
 
 /** Revokes leases when their time is up. One timer, set for the next expiry. */
 export class LeaseExpirer {
+  readonly #options: LeaseExpirerOptions
   readonly #deps: LeaseExpirerDeps
   #timer: NodeJS.Timeout | undefined
   #wakeAt = Infinity
   #running: Promise<void> | undefined
   #stopped = false
 
-  constructor(deps: LeaseExpirerDeps) {
+  constructor(options: LeaseExpirerOptions, deps: LeaseExpirerDeps) {
+    this.#options = options
     this.#deps = deps
   }
 
@@ -38,7 +46,7 @@ export class LeaseExpirer {
       this.#cancel()
       return
     }
-    const delayMs = Math.min(next + GRANULARITY_MS, MAX_SLEEP_MS)
+    const delayMs = Math.min(next + GRANULARITY_MS + Math.random() * this.#options.spreadMs, MAX_SLEEP_MS)
     const wakeAt = performance.now() + delayMs
     if (this.#timer !== undefined && wakeAt >= this.#wakeAt) return
     this.#schedule(delayMs)

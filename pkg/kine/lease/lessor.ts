@@ -26,7 +26,7 @@ export interface LessorDeps {
  * stored is when a lease expires by the clock of the database: a restart neither forgets nor extends it.
  */
 export class Lessor {
-  readonly #leases = new Map<LeaseId, Lease>()
+  #leases = new Map<LeaseId, Lease>()
   readonly #deps: LessorDeps
 
   constructor(deps: LessorDeps) {
@@ -70,6 +70,23 @@ export class Lessor {
     else Object.assign(lease, { record, expiresAt })
   }
 
+  /** Takes the place of what is here with what `other` holds, which must not be used afterwards. */
+  adopt(other: Lessor): void {
+    this.#leases = other.#leases
+  }
+
+  /**
+   * Gives every lease so much more time, but none more than its time to live: its owner could not renew it, as etcd does
+   * when it has been without a leader.
+   */
+  prolong(ms: number): void {
+    const now = this.#deps.monotonic()
+    for (const lease of this.#leases.values()) {
+      const latest = Math.max(lease.expiresAt, now + lease.record.ttlSeconds * 1000)
+      lease.expiresAt = Math.min(lease.expiresAt + ms, latest)
+    }
+  }
+
   drop(id: LeaseId): void {
     this.#leases.delete(id)
   }
@@ -82,6 +99,12 @@ export class Lessor {
     const name = identity(now.key)
     if (before !== 0) this.#leases.get(before)?.keys.delete(name)
     if (after !== 0) this.#leases.get(after)?.keys.set(name, now.key)
+  }
+
+  /** Whether the lease is there and its time is up. */
+  isExpired(id: LeaseId): boolean {
+    const lease = this.#leases.get(id)
+    return lease !== undefined && lease.expiresAt <= this.#deps.monotonic()
   }
 
   /** Leases whose time is up. */

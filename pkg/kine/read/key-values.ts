@@ -51,6 +51,12 @@ export class KeyValues {
     return cached
   }
 
+  /** Forgets what was read: the database may hold other rows under the same ids. */
+  clear(): void {
+    this.#cache.clear()
+    this.#cacheBytes = 0
+  }
+
   /** @throws StoreError 'compacted' if a version is no longer in the log */
   async load(versions: readonly KeyVersion[]): Promise<readonly Buffer[]> {
     const found = versions.map((version) => this.peek(version))

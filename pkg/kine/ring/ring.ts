@@ -42,6 +42,14 @@ export class Ring {
     return this.#events.length - this.#head
   }
 
+  /** Takes the place of what is here with what `other` holds, which must not be used afterwards. */
+  adopt(other: Ring): void {
+    this.#events = other.#events
+    this.#head = other.#head
+    this.#bytes = other.#bytes
+    this.#firstRevision = other.#firstRevision
+  }
+
   /** Appends the events of whole revisions, in order, and drops the oldest ones above the size limit. */
   append(events: readonly ChangeEvent[]): void {
     for (const event of events) {

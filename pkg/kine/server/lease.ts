@@ -46,20 +46,21 @@ export function leaseKeepAlive(store: Backend, call: Call): StreamHandler {
 }
 
 /** Lease.LeaseTimeToLive; TTL -1 if there is no such lease. */
-export function leaseTimeToLive(store: Backend, request: Buffer): Promise<Buffer> {
+export async function leaseTimeToLive(store: Backend, request: Buffer): Promise<Buffer> {
   const { first: id, second: keysWanted } = decodeTwo(request)
-  const state = store.leaseTimeToLive(id)
+  const state = await store.leaseTimeToLive(id)
   const writer = new WireWriter().message(1, encodeHeader(store, store.revision)).int(2, id)
   writer.int(3, state?.remainingSeconds ?? -1).int(4, state?.ttlSeconds ?? 0)
   if (keysWanted !== 0) for (const key of state?.keys ?? []) writer.message(5, key)
-  return Promise.resolve(writer.finish())
+  return writer.finish()
 }
 
 /** Lease.LeaseLeases */
-export function leaseLeases(store: Backend): Promise<Buffer> {
+export async function leaseLeases(store: Backend): Promise<Buffer> {
+  const leases = await store.leases()
   const writer = new WireWriter().message(1, encodeHeader(store, store.revision))
-  for (const id of store.leases()) writer.message(2, new WireWriter(16).int(1, id).finish())
-  return Promise.resolve(writer.finish())
+  for (const id of leases) writer.message(2, new WireWriter(16).int(1, id).finish())
+  return writer.finish()
 }
 
 /** All requests of this service have one or two integers. */

@@ -61,6 +61,7 @@ export function decodeRangeRequest(reader: WireReader): RangeQuery {
     range: toKeyRange(key, rangeEnd),
     limit: Math.max(0, number(3)),
     revision: number(4),
+    serializable: number(7) !== 0,
     sortOrder,
     sortTarget,
     keysOnly: number(8) !== 0,

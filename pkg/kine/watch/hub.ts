@@ -84,6 +84,16 @@ export class WatchHub {
     return wanted
   }
 
+  /** The events from revision `from` up to the newest one will not be published: those who want them must read them. */
+  skipped(from: Revision): void {
+    for (const stream of this.#streams) stream.skipped(from)
+  }
+
+  /** The history that was published is not that of the database any more: every watch ends, as after a compaction. */
+  endAll(): void {
+    for (const stream of this.#streams) stream.endAll()
+  }
+
   close(): void {
     clearInterval(this.#progressTimer)
     for (const stream of this.#streams) stream.close()

@@ -95,6 +95,27 @@ export class WatchStream {
     this.#deps.sink.sendEvents(watcher, last.now.modRevision, events)
   }
 
+  /** Events from revision `from` up to the newest one will not be delivered. */
+  skipped(from: Revision): void {
+    const revision = this.#deps.revision()
+    for (const { watcher } of this.#subscriptions.values()) {
+      const next = Math.max(from, watcher.minRevision)
+      if (watcher.behindFrom !== undefined || next > revision) continue
+      watcher.behindFrom = next
+      this.#behind.add(watcher)
+    }
+    this.resume()
+  }
+
+  /** Tells every watcher that what it asked for is gone, so that its client reads everything again. */
+  endAll(): void {
+    const revision = this.#deps.revision()
+    for (const { watcher } of [...this.#subscriptions.values()]) {
+      this.cancel(watcher.id)
+      this.#deps.sink.sendCompacted(watcher, revision)
+    }
+  }
+
   /** The client takes data again, or a watch was created behind: fills up those that are behind. */
   resume(): void {
     if (this.#catchingUp || this.#behind.size === 0) return
@@ -167,16 +188,11 @@ export class WatchStream {
 
   async #step(watcher: Watcher): Promise<void> {
     const from = watcher.behindFrom
-    if (from === undefined) return
+    if (from === undefined || this.#endIfCompacted(watcher, from)) return
     const read = readBehind(watcher, from, this.#deps)
     // No await when it came from memory: nothing can be published in between.
     const { events, next } = read instanceof Promise ? await read : read
-    if (!this.#behind.has(watcher)) return
-    if (from < this.#deps.compactRevision()) {
-      this.cancel(watcher.id)
-      this.#deps.sink.sendCompacted(watcher, this.#deps.compactRevision())
-      return
-    }
+    if (!this.#behind.has(watcher) || this.#endIfCompacted(watcher, from)) return
     if (events.length > 0) {
       watcher.recentlySent = true
       this.#deps.sink.sendEvents(watcher, next - 1, events)
@@ -185,5 +201,13 @@ export class WatchStream {
     if (next <= this.#deps.revision()) return
     watcher.behindFrom = undefined
     this.#behind.delete(watcher)
+  }
+
+  /** What the watcher needs next may have been deleted. */
+  #endIfCompacted(watcher: Watcher, from: Revision): boolean {
+    if (from >= this.#deps.compactRevision()) return false
+    this.cancel(watcher.id)
+    this.#deps.sink.sendCompacted(watcher, this.#deps.compactRevision())
+    return true
   }
 }

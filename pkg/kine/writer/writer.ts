@@ -1,22 +1,24 @@
-import type { KeyVersion, RangeQuery, RangeResult, TxnRequest, TxnResult } from '#pkg/kine/backend.ts'
+import type { KeyVersion, RowId, TxnRequest } from '#pkg/kine/backend.ts'
 import type { Applier } from '#pkg/kine/apply.ts'
-import type { AppendResult, Dialect } from '#pkg/kine/dialect/dialect.ts'
+import type { Dialect } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
+import type { Follower } from '#pkg/kine/follow/follower.ts'
+import type { Serial } from '#pkg/kine/follow/serial.ts'
 import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
 import type { KeyValues } from '#pkg/kine/read/key-values.ts'
 import type { Pins } from '#pkg/kine/read/pins.ts'
-import { encodeKeyValue, valueOf } from '#pkg/kine/wire/key-value.ts'
-import { Batch } from '#pkg/kine/writer/batch.ts'
-import type { PendingChange } from '#pkg/kine/writer/batch.ts'
+import { encodeKeyValue } from '#pkg/kine/wire/key-value.ts'
+import { Attempt } from '#pkg/kine/writer/attempt.ts'
+import type { DeferredRange, Write, WrittenTxn } from '#pkg/kine/writer/attempt.ts'
+import type { Batch, PendingChange } from '#pkg/kine/writer/batch.ts'
 import { evaluate, valuesNeeded } from '#pkg/kine/writer/evaluate.ts'
+import { SharedCommits } from '#pkg/kine/writer/shared-commits.ts'
 
 /** Most writes of one commit. */
 const MAX_BATCH_WRITES = 512
 /** Writes that wait for a commit; etcd's limit for requests not yet applied. */
 const MAX_QUEUED_WRITES = 5000
-/** A batch is closed once its values exceed this. */
-const MAX_BATCH_BYTES = 8 * 1024 * 1024
 
 /** What the writer works with. */
 export interface WriterDeps {
@@ -26,50 +28,45 @@ export interface WriterDeps {
   readonly applier: Applier
   readonly keyValues: KeyValues
   readonly pins: Pins
+  /** What else changes memory runs in it too. */
+  readonly serial: Serial
+  /** Of a shared database only. */
+  readonly follower: Follower | undefined
   /** Whether some watcher of the key wants the previous value, which is then read within the commit. */
   readonly previousWanted: (version: KeyVersion) => boolean
   /** After each commit. */
   readonly onCommit: (durationMs: number) => void
-  /** The writer has broken off; the store must be opened again. */
+  /** The writer has broken off; the store must be opened again. Never of a shared database. */
   readonly onFailure: (error: unknown) => void
 }
 
-/** A transaction's result; deferred ranges are filled in by the store, and `pin` is held until it is answered. */
-export interface WrittenTxn {
-  readonly result: TxnResult
-  readonly deferred: readonly DeferredRange[]
-  readonly pin: Disposable
-}
-
-/** A range inside a transaction at an older revision, or still to be ordered by value. */
-export interface DeferredRange {
-  readonly query: RangeQuery
-  readonly into: { result: RangeResult }
-}
-
-interface Write {
-  readonly needs?: (batch: Batch) => readonly KeyVersion[]
-  /** Runs against the open batch; what it throws becomes the outcome of this write alone. */
-  readonly run: (batch: Batch, values: ReadonlyMap<number, Buffer>) => unknown
-  readonly resolve: (value: unknown) => void
-  readonly reject: (error: unknown) => void
-}
-
 /**
- * The one writer: collects what arrives while a commit runs, resolves all of it in memory against index and batch,
- * commits it as a whole, publishes, answers. A lost compare-and-swap costs no commit; 64 clients share one fsync.
+ * The one writer of this instance: collects what arrives while a commit runs, resolves all of it in memory against
+ * index and batch, commits it as a whole, publishes, answers. A lost compare-and-swap costs no commit; 64 clients share
+ * one fsync.
  *
  * INVARIANTS: one batch is open or being committed at a time; outcomes are told only after the commit that they rest
  * on, so that nobody acts on a state that a crash could take back.
  */
 export class Writer {
   readonly #deps: WriterDeps
+  readonly #shared: SharedCommits | undefined
   readonly #queue: Write[] = []
   #running: Promise<void> | undefined
   #stopped = false
 
   constructor(deps: WriterDeps) {
     this.#deps = deps
+    const { follower, applier } = deps
+    const { shared } = deps.dialect
+    if (shared === undefined || follower === undefined) return
+    this.#shared = new SharedCommits({
+      shared,
+      applier,
+      follower,
+      evaluate: (writes) => this.#evaluate(writes),
+      commit: ({ batch }) => this.#commit(batch),
+    })
   }
 
   /** @throws StoreError */
@@ -78,7 +75,10 @@ export class Writer {
     return this.#enqueue((batch, values) => this.#runTxn(request, batch, values), needs)
   }
 
-  /** Grants, renews or revokes a lease, or sets the compact revision: `run` changes the batch and returns the outcome. */
+  /**
+   * Grants, renews or revokes a lease, or sets the compact revision: `run` changes the batch and returns the outcome.
+   * It may be run again on another batch.
+   */
   change<T>(run: (batch: Batch) => T): Promise<T> {
     return this.#enqueue(run)
   }
@@ -89,23 +89,16 @@ export class Writer {
     await this.#running
   }
 
-  #enqueue<T>(run: (batch: Batch, values: ReadonlyMap<number, Buffer>) => T, needs?: Write['needs']): Promise<T> {
+  #enqueue<T>(run: (batch: Batch, values: ReadonlyMap<RowId, Buffer>) => T, needs?: Write['needs']): Promise<T> {
     if (this.#stopped) return Promise.reject(new StoreError('stopped'))
     if (this.#queue.length >= MAX_QUEUED_WRITES) return Promise.reject(new StoreError('overloaded'))
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ run, resolve: resolve as (value: unknown) => void, reject, ...(needs && { needs }) })
-      this.#running ??= this.#loop().catch((error: unknown) => this.#fail(error))
+      this.#running ??= this.#loop()
     })
   }
 
-  /** A fault of this program: what is in memory may differ from the log, so nothing more is written or answered. */
-  #fail(error: unknown): void {
-    this.#stopped = true
-    for (const { reject } of this.#queue.splice(0)) reject(new StoreError('stopped'))
-    this.#deps.onFailure(error)
-  }
-
-  #runTxn(request: TxnRequest, batch: Batch, values: ReadonlyMap<number, Buffer>): WrittenTxn {
+  #runTxn(request: TxnRequest, batch: Batch, values: ReadonlyMap<RowId, Buffer>): WrittenTxn {
     const deferred: DeferredRange[] = []
     const result = evaluate(request, {
       batch,
@@ -122,105 +115,86 @@ export class Writer {
   async #loop(): Promise<void> {
     // Lets every request of this turn of the event loop into the first batch.
     await Promise.resolve()
-    while (this.#queue.length > 0) await this.#commitNext()
+    while (this.#queue.length > 0) await this.#deps.serial.run(() => this.#commitNext())
+    // In the same turn as the last look at the queue: a write that comes now starts the next loop.
     this.#running = undefined
   }
 
   async #commitNext(): Promise<void> {
-    const { index, lessor, applier } = this.#deps
-    const base = { index, lessor, head: applier.head }
     const writes = this.#queue.splice(0, MAX_BATCH_WRITES)
-    const values = writes.some(({ needs }) => needs) ? await this.#loadValues(writes, new Batch(base)) : NO_VALUES
-    const batch = new Batch(base)
-    const outcomes = this.#evaluate(batch, writes, values)
-    if (batch.worthCommitting) {
-      const failure = await this.#commit(batch)
-      if (failure !== undefined) {
-        for (const { write, outcome } of outcomes) {
-          if (isWritten(outcome)) outcome.pin[Symbol.dispose]()
-          write.reject(failure)
-        }
-        return
-      }
-    }
-    for (const { write, outcome, error } of outcomes) {
-      if (error === undefined) write.resolve(outcome)
-      else write.reject(error)
+    try {
+      const attempt = await (this.#shared?.settle(writes) ?? this.#settle(writes))
+      // What did not fit into the batch goes back to the front of the queue.
+      this.#queue.unshift(...writes.slice(attempt.size))
+      attempt.answer()
+    } catch (error) {
+      this.#refuse(writes, error)
     }
   }
 
-  /** What does not fit into the batch goes back to the front of the queue. */
-  #evaluate(batch: Batch, writes: readonly Write[], values: ReadonlyMap<number, Buffer>): Outcome[] {
-    const outcomes: Outcome[] = []
-    for (const write of writes) {
-      if (batch.bytes > MAX_BATCH_BYTES) break
-      try {
-        outcomes.push({ write, outcome: write.run(batch, values), error: undefined })
-      } catch (error) {
-        outcomes.push({ write, outcome: undefined, error })
-      }
+  /** Commits what the writes change, of a database that nobody else writes to. @throws StoreError */
+  async #settle(writes: readonly Write[]): Promise<Attempt> {
+    const attempt = await this.#evaluate(writes)
+    if (!attempt.batch.worthCommitting) return attempt
+    try {
+      if (!(await this.#commit(attempt.batch))) throw new Error('the database has another writer')
+    } catch (error) {
+      attempt.discard()
+      throw error
     }
-    this.#queue.unshift(...writes.slice(outcomes.length))
-    return outcomes
+    return attempt
   }
 
-  /** @returns why nothing of the batch was committed */
-  async #commit(batch: Batch): Promise<unknown> {
+  #refuse(writes: readonly Write[], error: unknown): void {
+    if (!(error instanceof StoreError)) this.#onFault(error)
+    const reason = error instanceof StoreError ? error : new StoreError(this.#stopped ? 'stopped' : 'unavailable')
+    for (const { reject } of writes) reject(reason)
+    // The database is away: whoever waits behind these would only find that out one timeout later.
+    const all = this.#stopped || (this.#shared !== undefined && reason.kind === 'unavailable')
+    if (all) for (const { reject } of this.#queue.splice(0)) reject(reason)
+  }
+
+  /** A fault of this program: what is in memory may differ from the log. */
+  #onFault(error: unknown): void {
+    if (this.#deps.follower !== undefined) {
+      this.#deps.follower.distrust(error)
+      return
+    }
+    this.#stopped = true
+    this.#deps.onFailure(error)
+  }
+
+  #evaluate(writes: readonly Write[]): Promise<Attempt> {
+    const { index, lessor, applier, keyValues } = this.#deps
+    return Attempt.make(writes, { index, lessor, head: applier.head }, keyValues)
+  }
+
+  /** @returns false if the database has another head. @throws StoreError when the outcome is not known */
+  async #commit(batch: Batch): Promise<boolean> {
     const { dialect, applier, keyValues, previousWanted, onCommit } = this.#deps
     const startedAt = performance.now()
     const own = new Set(batch.changes.map(({ now }) => now.id))
-    const known = new Map<number, Buffer>()
+    const known = new Map<RowId, Buffer>()
     const needsPrevious = ({ now, previous }: PendingChange): boolean => {
       if (previous === undefined || own.has(previous.id) || !previousWanted(now)) return false
       const kv = keyValues.peek(previous)
       if (kv !== undefined) known.set(previous.id, kv)
       return kv === undefined
     }
-    let result: AppendResult
-    try {
-      result = await dialect.append(batch.toAppend(needsPrevious))
-    } catch (error) {
-      return error
-    }
-    if (!result.committed) return new StoreError('unavailable')
-    const { previousValues } = result
+    const result = await dialect.append(batch.toAppend(needsPrevious))
+    if (!result.committed) return false
     onCommit(performance.now() - startedAt)
     applier.apply({
       changes: batch.changes,
       leases: batch.leases,
       head: batch.head,
       previousKv: (version) => {
-        const value = previousValues.get(version.id)
+        const value = result.previousValues.get(version.id)
         return value === undefined ? known.get(version.id) : encodeKeyValue(version, value)
       },
     })
-    return undefined
+    return true
   }
-
-  async #loadValues(writes: readonly Write[], batch: Batch): Promise<ReadonlyMap<number, Buffer>> {
-    const versions = writes.flatMap(({ needs }) => needs?.(batch) ?? [])
-    try {
-      const keyValues = await this.#deps.keyValues.load(versions)
-      return new Map(versions.map(({ id }, i) => [id, valueOf(keyValues[i] ?? NO_VALUE)]))
-    } catch (error) {
-      // Those that need a value fail one by one when they ask for it; the others do not mind.
-      if (error instanceof StoreError) return NO_VALUES
-      throw error
-    }
-  }
-}
-
-interface Outcome {
-  readonly write: Write
-  readonly outcome: unknown
-  readonly error: unknown
-}
-
-const NO_VALUES: ReadonlyMap<number, Buffer> = new Map()
-const NO_VALUE: Buffer = Buffer.alloc(0)
-
-function isWritten(outcome: unknown): outcome is WrittenTxn {
-  return typeof outcome === 'object' && outcome !== null && 'pin' in outcome
 }
 
 function needsValues(request: TxnRequest): boolean {
@@ -230,7 +204,7 @@ function needsValues(request: TxnRequest): boolean {
   )
 }
 
-function knownValue(version: KeyVersion, batch: Batch, values: ReadonlyMap<number, Buffer>): Buffer {
+function knownValue(version: KeyVersion, batch: Batch, values: ReadonlyMap<RowId, Buffer>): Buffer {
   const value = values.get(version.id) ?? batch.changes.find(({ now }) => now.id === version.id)?.value
   if (value === undefined) throw new StoreError('unavailable')
   return value
