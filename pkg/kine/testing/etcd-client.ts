@@ -56,7 +56,9 @@ export interface Message {
   readonly leases: readonly { readonly ID: number }[]
   readonly version: string
   readonly dbSize: number
-  readonly alarms: readonly unknown[]
+  readonly hash: number
+  readonly alarms: readonly { readonly memberID: number; readonly alarm: string }[]
+  readonly errors: readonly string[]
   readonly members: readonly { readonly clientURLs: readonly string[] }[]
 }
 
@@ -71,8 +73,8 @@ export interface OpMessage {
 /** A bidirectional stream whose messages are awaited one by one. */
 export interface TestStream {
   write(message: object): void
-  /** Next message; rejects with the status when the stream has ended, or after 5 s. */
-  next(): Promise<Message>
+  /** Next message; rejects with the status when the stream has ended, or after a time, 5 s unless given: then it is over. */
+  next(patienceMs?: number): Promise<Message>
   /** Messages that have arrived and were not taken. */
   readonly waiting: number
   /** Stops and goes on reading, so that flow control works against the server. */
@@ -84,14 +86,20 @@ export interface TestStream {
 
 const PATIENCE_MS = 5_000
 
-const services = loadSync(resolve('node_modules/etcd3/proto/rpc.proto'), {
-  keepCase: true,
-  longs: Number,
-  enums: String,
-  defaults: true,
-  arrays: true,
-  oneofs: true,
-})
+type Services = ReturnType<typeof loadSync>
+
+const load = (longs: NumberConstructor | StringConstructor): Services =>
+  loadSync(resolve('node_modules/etcd3/proto/rpc.proto'), {
+    keepCase: true,
+    longs,
+    enums: String,
+    defaults: true,
+    arrays: true,
+    oneofs: true,
+  })
+
+const services = load(Number)
+const exactServices = load(String)
 
 /** Certificates of a client. */
 export interface ClientTls {
@@ -115,15 +123,24 @@ export class EtcdClient {
     })
   }
 
-  /** One unary call, `KV/Range`. Rejects with grpc-js's ServiceError. */
-  call(method: string, request: object): Promise<Message> {
-    const definition = methodOf(method)
+  /** One unary call, `KV/Range`. Rejects with grpc-js's ServiceError; after `deadlineMs` it is unknown what happened. */
+  call(method: string, request: object, options: { readonly deadlineMs?: number } = {}): Promise<Message> {
+    return this.#unary(methodOf(services, method), request, options)
+  }
+
+  /** As `call` with 64-bit integers as decimal text, both ways: lease ids go beyond 2^53. */
+  exact(method: string, request: object): Promise<unknown> {
+    return this.#unary(methodOf(exactServices, method), request, {})
+  }
+
+  #unary(definition: Definition, request: object, { deadlineMs }: { readonly deadlineMs?: number }): Promise<Message> {
     return new Promise((resolvePromise, reject) => {
       this.#client.makeUnaryRequest(
         definition.path,
         definition.requestSerialize,
         definition.responseDeserialize,
         request,
+        deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
         (error, response) => {
           if (error === null && response !== undefined) resolvePromise(response)
           else reject(error ?? new Error('no response'))
@@ -134,7 +151,7 @@ export class EtcdClient {
 
   /** One streaming call, `Watch/Watch`. */
   stream(method: string): TestStream {
-    const definition = methodOf(method)
+    const definition = methodOf(services, method)
     const call = this.#client.makeBidiStreamRequest(
       definition.path,
       definition.requestSerialize,
@@ -197,8 +214,8 @@ class BufferedStream implements TestStream {
     this.#call.write(message)
   }
 
-  async next(): Promise<Message> {
-    const timeout = setTimeout(() => this.#fail(new Error(`no message within ${PATIENCE_MS} ms`)), PATIENCE_MS)
+  async next(patienceMs = PATIENCE_MS): Promise<Message> {
+    const timeout = setTimeout(() => this.#fail(new Error(`no message within ${patienceMs} ms`)), patienceMs)
     try {
       while (this.#messages.length === 0) {
         if (this.#error !== undefined) throw this.#error
@@ -232,10 +249,12 @@ class BufferedStream implements TestStream {
   }
 }
 
-function methodOf(name: string): grpc.MethodDefinition<object, Message> {
+type Definition = grpc.MethodDefinition<object, Message>
+
+function methodOf(from: Services, name: string): Definition {
   const [service = '', method = ''] = name.split('/')
-  const definition = services[`etcdserverpb.${service}`] as grpc.ServiceDefinition | undefined
+  const definition = from[`etcdserverpb.${service}`] as grpc.ServiceDefinition | undefined
   const found = definition?.[method]
   if (found === undefined) throw new Error(`no method ${name} in rpc.proto`)
-  return found as grpc.MethodDefinition<object, Message>
+  return found as Definition
 }
