@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { dataPrefix, decodePacket, encodePacket } from '#konnectivity/proto/packet.ts'
+import { dataPrefix, decodePacket, encodePacket, packetTypeLabel } from '#konnectivity/proto/packet.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import { MalformedPacketError } from '#konnectivity/proto/protobuf.ts'
 
@@ -20,6 +20,14 @@ describe('packet codec', () => {
     ['08 05 3a 02 0807', { type: 'closeDial', random: 7n }],
     ['08 06 42 00', { type: 'drain' }],
   ]
+
+  it("names types as upstream's metrics do", () => {
+    assert.deepEqual(
+      wire.map(([, packet]) => packetTypeLabel(packet)),
+      ['DIAL_REQ', 'DIAL_RSP', 'CLOSE_REQ', 'CLOSE_RSP', 'DATA', 'DIAL_CLS', 'DRAIN'],
+    )
+    assert.equal(packetTypeLabel({ type: 'unknown', number: 9 }), '9')
+  })
 
   for (const [bytes, packet] of wire) {
     it(`reads and writes ${packet.type}`, () => {

@@ -25,8 +25,13 @@ export type Packet =
   /** A type of a newer protocol: ignored, as upstream does on both sides. */
   | { readonly type: 'unknown'; readonly number: number }
 
-/** Names of the packet types as upstream's metrics label them, by their number on the wire. */
-export const packetTypeLabels = ['DIAL_REQ', 'DIAL_RSP', 'CLOSE_REQ', 'CLOSE_RSP', 'DATA', 'DIAL_CLS', 'DRAIN'] as const
+/** How upstream's metrics name a packet's type: as its protobuf enum does, unknown ones by their number. */
+export function packetTypeLabel(packet: Packet): string {
+  return packet.type === 'unknown' ? String(packet.number) : (typeLabels[packetNumbers[packet.type]] ?? '')
+}
+
+/** By number on the wire. */
+const typeLabels = ['DIAL_REQ', 'DIAL_RSP', 'CLOSE_REQ', 'CLOSE_RSP', 'DATA', 'DIAL_CLS', 'DRAIN'] as const
 
 /** Number of each type on the wire. */
 export const packetNumbers = {

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { Logger } from '#pkg/log/logger.ts'
+import { packetTypeLabel } from '#konnectivity/proto/packet.ts'
 import { Backend } from '#konnectivity/server/backend.ts'
 import type { BackendManager } from '#konnectivity/server/backend-manager.ts'
 import { refuseStream } from '#konnectivity/server/grpc-status.ts'
@@ -165,7 +166,7 @@ export class AgentService {
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
     const control = new PacketStream(stream, {
       onPacket: (packet) => {
-        this.#deps.metrics.streamPackets.add({ segment: 'from_agent', packet_type: packet.type })
+        this.#deps.metrics.streamPackets.add({ segment: 'from_agent', packet_type: packetTypeLabel(packet) })
         backend.onPacket(packet)
       },
       onClose: (error) => {
