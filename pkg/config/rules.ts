@@ -48,12 +48,6 @@ function providerProblems({ network }: ClusterSpec): readonly Problem[] {
   return problems
 }
 
-/** True when more controllers can join: etcd, or a database that they can all reach. */
-export function isJoinableStorage({ storage }: ClusterSpec): boolean {
-  if (storage.type === 'kine') return !/^(sqlite:|$)/.test(storage.kine.dataSource ?? '')
-  return true
-}
-
 function storageProblems({ storage }: ClusterSpec): readonly Problem[] {
   const problems: Problem[] = []
   const { externalCluster } = storage.etcd

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { tempDir } from '#pkg/file/testing/temp-dir.ts'
 import { pollUntil } from '#pkg/net/poll.ts'
-import { ProbeError, probeHttp, probeTcp, probeUnix } from '#pkg/net/probe.ts'
+import { ProbeError, probeHttp, probeUnix } from '#pkg/net/probe.ts'
 
 const signal = new AbortController().signal
 
@@ -60,16 +60,6 @@ describe('probeHttp', () => {
     assert.equal(server.port, 0)
     assert.equal(await probeHttp('http://localhost/', { signal, socketPath }), 'ok')
     await probeUnix(socketPath, { signal })
-  })
-})
-
-describe('probeTcp', () => {
-  it('resolves for a listener only', async () => {
-    await using server = await serve(() => undefined)
-    await probeTcp('127.0.0.1', server.port, { signal })
-    await assert.rejects(probeTcp('127.0.0.1', 1, { signal }), {
-      message: '127.0.0.1:1 does not answer: connection refused',
-    })
   })
 })
 

@@ -3,7 +3,6 @@ import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
 import { errnoCode, errorMessage, K0sError } from '#pkg/errors/error.ts'
-import { joinHostPort } from '#pkg/net/ip.ts'
 
 /** What was probed does not serve; the message says what it answered. */
 export class ProbeError extends K0sError {
@@ -42,15 +41,6 @@ export async function probeHttp(url: string, options: HttpProbeOptions): Promise
     if (err instanceof ProbeError) throw err
     throw new ProbeError(`${url} does not answer: ${describe(err)}`, { cause: err })
   }
-}
-
-/** Resolves when a TCP connection to the address opens. @throws ProbeError with the reason it does not. */
-export async function probeTcp(
-  host: string,
-  port: number,
-  { signal }: { readonly signal: AbortSignal },
-): Promise<void> {
-  await probeConnect(joinHostPort(host, port), net.connect({ host, port }), signal)
 }
 
 /** Resolves when a connection to the unix socket opens. @throws ProbeError with the reason it does not. */

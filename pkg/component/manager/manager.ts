@@ -81,8 +81,8 @@ export class ComponentManager {
 
   async #startAndRollBack(signal: AbortSignal): Promise<void> {
     const startedAt = performance.now()
-    const progress = setInterval(() => this.#logProgress(), PROGRESS_INTERVAL_MS)
     for (const { record } of this.#all) record.transition('waiting')
+    const progress = setInterval(() => this.#logProgress(), PROGRESS_INTERVAL_MS)
     try {
       const { readyTimeoutMs } = this.#options
       const onReady = (managed: Managed): void => this.#keepProbing(managed)

@@ -111,7 +111,7 @@ export async function fetchWorkerConfig(
 
 /**
  * Makes the worker configuration known to the rest of the graph: from the controller in this process, from what was
- * remembered, or from the API. What was remembered is brought up to date by the `api-watcher` later.
+ * remembered, or from the API. What was remembered is brought up to date by `worker-config-watcher` later.
  */
 export function workerConfig(context: WorkerContext): Component {
   const { deps, layout, options } = context
