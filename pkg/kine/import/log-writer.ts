@@ -51,10 +51,8 @@ export class LogWriter {
     let head = this.#head
     const rows: NewRow[] = []
     if (head.revision < revision) {
-      // The revision of a store is that of its last row. Upstream's fill rows have such names; nobody watches them.
       const lastId = Math.max(head.lastId + 1, revision * ROWS_PER_REVISION)
-      const key = Buffer.from(`gap-${revision}`)
-      rows.push(toRow({ key, revision, createRevision: 0, version: 0, lease: 0, value: Buffer.alloc(0) }, lastId))
+      rows.push(toRow(fillChange(revision), lastId))
       head = { ...head, revision, lastId }
     }
     const leaseSeq = leases.length === 0 ? head.leaseSeq : head.leaseSeq + 1
@@ -66,6 +64,15 @@ export class LogWriter {
     if (committed) this.#head = next
     return committed
   }
+}
+
+/**
+ * A change that changes nothing: the revision of a store is that of its newest row, which upstream may have used for none.
+ * Upstream's own fill rows have such names; nobody watches them.
+ */
+export function fillChange(revision: Revision): StoredChange {
+  const key = Buffer.from(`gap-${revision}`)
+  return { key, revision, createRevision: 0, version: 0, lease: 0, value: Buffer.alloc(0) }
 }
 
 function toRow(change: StoredChange, id: number): NewRow {
