@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { Client } from 'pg'
 import { freePort } from '#pkg/kine/testing/servers.ts'
 import { systemUser } from '#pkg/kine/testing/system-user.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { throwAwayCertificates } from '#pkg/kine/testing/throw-away-certificates.ts'
 import type { CertificateFiles } from '#pkg/kine/testing/throw-away-certificates.ts'
 
@@ -15,7 +16,7 @@ import type { CertificateFiles } from '#pkg/kine/testing/throw-away-certificates
 export interface PostgresServerOptions {
   /** Whether commits reach the disk. Default false: most tests kill processes, not machines. */
   readonly fsync?: boolean
-  /** Whether connections over TCP need TLS. Default false. */
+  /** Whether it takes TLS; the database `tls_only` then takes nothing else. Default false. */
   readonly tls?: boolean
   /** Further settings of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>
@@ -142,6 +143,8 @@ export class PostgresServer implements AsyncDisposable {
     child.kill('SIGKILL')
     for (const pid of children) signal(pid, 'SIGKILL')
     await exited
+    // As long as one of them is left the shared memory counts as in use.
+    for (const pid of children) while (await isAlive(pid)) await sleep(5)
   }
 
   async restart(): Promise<void> {
@@ -198,8 +201,11 @@ export class PostgresServer implements AsyncDisposable {
     }
     const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'\n`)
     await writeFile(join(data, 'postgresql.auto.conf'), lines.join(''))
-    const tcp = tls ? 'hostssl' : 'host'
-    await writeFile(join(data, 'pg_hba.conf'), `local all all trust\n${tcp} all all 127.0.0.1/32 scram-sha-256\n`)
+    const reject = tls ? 'hostnossl tls_only all 127.0.0.1/32 reject\n' : ''
+    await writeFile(
+      join(data, 'pg_hba.conf'),
+      `local all all trust\n${reject}host all all 127.0.0.1/32 scram-sha-256\n`,
+    )
     await this.start()
     await this.query(`CREATE ROLE ${USER} LOGIN CREATEDB PASSWORD '${PASSWORD}'`)
     await this.stop()
@@ -222,6 +228,12 @@ function spawnAs(user: string, program: string, args: readonly string[]): ChildP
     env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
     cwd: '/',
   })
+}
+
+/** Not a zombie either, which nobody but init may be about to collect. */
+async function isAlive(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  return stat !== '' && !/\) [ZX] /.test(stat)
 }
 
 async function childrenOf(pid: number): Promise<readonly number[]> {
