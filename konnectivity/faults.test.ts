@@ -15,7 +15,7 @@ import { echo, readHash, startEndpoint, writeRandom } from '#konnectivity/testin
 import { agentSubject, TunnelFixture } from '#konnectivity/testing/runners.ts'
 import type { RunningServer } from '#konnectivity/testing/runners.ts'
 import { TcpProxy } from '#konnectivity/testing/tcp-proxy.ts'
-import { until } from '#konnectivity/testing/until.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
 import { metadata, paths } from '#konnectivity/tunnel/protocol.ts'
 

@@ -6,7 +6,7 @@ import { echo, startEndpoint } from '#konnectivity/testing/endpoints.ts'
 import { GrpcClient } from '#konnectivity/testing/grpc-client.ts'
 import { TunnelFixture } from '#konnectivity/testing/runners.ts'
 import type { RunningServer } from '#konnectivity/testing/runners.ts'
-import { until } from '#konnectivity/testing/until.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 describe('tunnel, gRPC over a unix socket', function () {
   this.timeout(30_000)

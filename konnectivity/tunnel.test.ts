@@ -9,7 +9,7 @@ import { echo, readHash, startEndpoint, writeRandom } from '#konnectivity/testin
 import type { Endpoint } from '#konnectivity/testing/endpoints.ts'
 import { TunnelFixture } from '#konnectivity/testing/runners.ts'
 import type { RunningServer } from '#konnectivity/testing/runners.ts'
-import { until } from '#konnectivity/testing/until.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 const MIB = 1024 * 1024
 

@@ -8,7 +8,7 @@ import { runKonnectivityAgent } from '#konnectivity/agent/run.ts'
 import { connectThrough } from '#konnectivity/testing/connect-client.ts'
 import { echo, startEndpoint } from '#konnectivity/testing/endpoints.ts'
 import { agentSubject, TunnelFixture } from '#konnectivity/testing/runners.ts'
-import { until } from '#konnectivity/testing/until.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 describe('KonnectivityAgent', function () {
   this.timeout(20_000)

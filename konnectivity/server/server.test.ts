@@ -11,7 +11,7 @@ import { runKonnectivityServer } from '#konnectivity/server/run.ts'
 import { connectOn, connectThrough } from '#konnectivity/testing/connect-client.ts'
 import { echo, startEndpoint } from '#konnectivity/testing/endpoints.ts'
 import { TunnelFixture } from '#konnectivity/testing/runners.ts'
-import { until } from '#konnectivity/testing/until.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 import { TunnelListenError } from '#konnectivity/tunnel/listen.ts'
 import { TunnelFileError } from '#konnectivity/tunnel/pem.ts'
 

@@ -4,7 +4,7 @@ import { connect as connectSocket } from 'node:net'
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
 import { paths } from '#konnectivity/tunnel/protocol.ts'
-import { until } from '#konnectivity/testing/until.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 /** A client of ProxyService/Proxy on a unix socket, as kube-apiserver in GRPC mode is one. */
 export class GrpcClient implements Disposable {

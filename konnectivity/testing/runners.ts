@@ -8,7 +8,7 @@ import { KonnectivityServer } from '#konnectivity/server/server.ts'
 import type { ServerAddresses } from '#konnectivity/server/server.ts'
 import { TestCa } from '#konnectivity/testing/certificates.ts'
 import type { CertificateTools, TestSubject } from '#konnectivity/testing/certificates.ts'
-import { until } from '#konnectivity/testing/until.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 /** A server that listens, with what a test needs to reach it. */
 export interface RunningServer {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Duplex } from 'node:stream'
 import { Splice } from '#konnectivity/tunnel/splice.ts'
-import { until } from '#konnectivity/testing/until.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 /** One end whose source and sink the test holds: `received` is what the splice wrote to it. */
 class End extends Duplex {

@@ -8,6 +8,7 @@ import { KubeClient } from '#pkg/kubernetes/client.ts'
 import { fail, FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 const configMap = (name: string, value = ''): string =>
   `---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}, namespace: kube-system}\ndata: {value: "${value}"}\n`
@@ -211,8 +212,4 @@ describe('ApplierManager', () => {
 
 function object(name: string, labels: Record<string, string> = {}): KubeObject {
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'kube-system', labels } }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
 }

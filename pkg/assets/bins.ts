@@ -1,22 +1,13 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AssetError } from '#pkg/assets/errors.ts'
-import { errorMessage } from '#pkg/errors/error.ts'
+import { readTable } from '#pkg/assets/table.ts'
 
 /** bins.json: every name that may be run, and the shipped file that answers to it. */
 export type BinTable = Readonly<Record<string, { readonly file: string }>>
 
 /** Reads the table of the shipped executables. @throws AssetError when it is missing */
 export async function readBinTable(libDir: string): Promise<BinTable> {
-  const path = join(libDir, 'bins.json')
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as BinTable
-  } catch (cause) {
-    throw new AssetError(
-      `the executables of this build are missing (${path}: ${errorMessage(cause)}); run "make" in the checkout, or install k0s again`,
-      { cause },
-    )
-  }
+  return (await readTable(libDir, 'bins.json', 'executables')) as BinTable
 }
 
 /** The shipped file that answers to `name`. @throws AssetError for a name that is not shipped */

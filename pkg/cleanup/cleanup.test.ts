@@ -11,18 +11,7 @@ import { isEmptyTable, removeRules, withoutOurChains } from '#pkg/cleanup/netfil
 import { removeTree } from '#pkg/cleanup/remove-tree.ts'
 import { resetSteps, runSteps } from '#pkg/cleanup/reset.ts'
 import type { ResetContext } from '#pkg/cleanup/step.ts'
-import { silentLogger } from '#pkg/log/logger.ts'
-
-const context = (overrides: Partial<ResetContext> = {}): ResetContext => ({
-  vars: cfgVars({ runDir: '/run/k0s' }),
-  log: silentLogger,
-  signal: new AbortController().signal,
-  run: () => Promise.resolve(undefined),
-  root: '/',
-  worker: true,
-  unfinished: false,
-  ...overrides,
-})
+import { resetContext } from '#pkg/cleanup/testing/context.ts'
 
 describe('mount table', () => {
   it('decodes octal escapes', () => {
@@ -122,11 +111,11 @@ COMMIT
       if (name !== 'nft') return Promise.resolve(undefined)
       return Promise.resolve(args[0] === 'list' ? 'table ip kube-proxy\ntable inet mine\ntable ip6 kube-proxy\n' : '')
     }
-    const { removed, problems } = await removeRules.run(context({ run }))
+    const { removed, problems } = await removeRules.run(resetContext({ run }))
     assert.deepEqual(removed, ['table ip kube-proxy', 'table ip6 kube-proxy'])
     assert.deepEqual(problems, [])
     assert.ok(calls.includes('nft delete table ip kube-proxy'))
-    assert.deepEqual(await removeRules.run(context()), { removed: [], problems: [] })
+    assert.deepEqual(await removeRules.run(resetContext()), { removed: [], problems: [] })
   })
 })
 
@@ -137,7 +126,7 @@ describe('reset', () => {
         { name: 'a', run: () => Promise.reject(new Error('broken')) },
         { name: 'b', run: () => Promise.resolve({ removed: ['x'], problems: [] }) },
       ],
-      context(),
+      resetContext(),
     )
     assert.deepEqual(reports, [
       { step: 'a', removed: [], problems: ['a: broken'] },
@@ -151,7 +140,7 @@ describe('reset', () => {
       { name: 'a', run: () => Promise.resolve({ removed: [], problems: [] }).finally(() => ending.abort()) },
       { name: 'b', run: () => Promise.reject(new Error('not reached')) },
     ]
-    await assert.rejects(runSteps(steps, context({ signal: ending.signal })), { code: 'ERR_RESET' })
+    await assert.rejects(runSteps(steps, resetContext({ signal: ending.signal })), { code: 'ERR_RESET' })
   })
 
   it('leaves everything outside alone where no worker ran', () => {
@@ -174,7 +163,7 @@ describe('reset', () => {
       await writeFile(join(dir, 'proc/self/mountinfo'), '')
       await writeFile(join(dir, 'data/cni-plugins.json'), '["calico"]')
       for (const name of ['calico', 'theirs']) await writeFile(join(vars.cniBinDir, name), '')
-      await removeSharedFiles.run(context({ vars, root: dir }))
+      await removeSharedFiles.run(resetContext({ vars, root: dir }))
       assert.deepEqual(await readdir(vars.cniBinDir), ['theirs'])
     } finally {
       await rm(dir, { recursive: true })

@@ -5,10 +5,10 @@ import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { endProcesses } from '#pkg/cleanup/end-processes.ts'
 import type { ResetContext } from '#pkg/cleanup/step.ts'
+import { resetContext } from '#pkg/cleanup/testing/context.ts'
 import { cfgVars } from '#pkg/config/cfg-vars.ts'
 import { isAlive } from '#pkg/file/proc.ts'
 import { tempDir } from '#pkg/file/testing/temp-dir.ts'
-import { silentLogger } from '#pkg/log/logger.ts'
 import { managedEnvironment } from '#pkg/supervisor/orphan.ts'
 
 /** Programs that tests start, ended with the scope. */
@@ -37,15 +37,8 @@ class Started implements AsyncDisposable {
 describe('reset ends', function () {
   this.timeout(30_000) // real processes, also on a loaded machine
 
-  const contextIn = (dir: string): ResetContext => ({
-    vars: cfgVars({ dataDir: join(dir, 'data'), runDir: join(dir, 'run') }),
-    log: silentLogger,
-    signal: new AbortController().signal,
-    run: () => Promise.resolve(undefined),
-    root: '/',
-    worker: true,
-    unfinished: false,
-  })
+  const contextIn = (dir: string): ResetContext =>
+    resetContext({ vars: cfgVars({ dataDir: join(dir, 'data'), runDir: join(dir, 'run') }) })
 
   it('what a supervisor left, also a program that runs from outside the bin directory', async () => {
     await using dir = await tempDir()

@@ -16,6 +16,7 @@ import {
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import { FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
 import { resourcePath, type KubeObject, type WatchEvent } from '#pkg/kubernetes/types.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 const configMaps = inNamespace(resources.configMaps, 'default')
 const configMap = (name: string, data: Record<string, string> = {}): KubeObject => ({
@@ -261,7 +262,3 @@ describe('resourcePath', () => {
     )
   })
 })
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
-}

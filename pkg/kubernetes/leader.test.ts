@@ -6,6 +6,7 @@ import { LeaderElection } from '#pkg/kubernetes/leader.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import { fail, FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 describe('LeaderElection', () => {
   let server: FakeApiServer
@@ -129,7 +130,3 @@ describe('LeaderElection', () => {
     assert.deepEqual(leaders, ['a', '-a', 'a', '-a'])
   })
 })
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
-}

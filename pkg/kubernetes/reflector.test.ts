@@ -5,6 +5,7 @@ import { reflect, type Change } from '#pkg/kubernetes/reflector.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import { fail, FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 
 const configMap = (name: string, value = ''): KubeObject => ({
   apiVersion: 'v1',
@@ -81,7 +82,3 @@ describe('reflect', () => {
     assert.deepEqual(changes, ['added a', 'added b'])
   })
 })
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
-}

@@ -6,7 +6,7 @@ import { writeStack } from '#pkg/component/cluster/stack-files.ts'
 import { tempDir } from '#pkg/file/testing/temp-dir.ts'
 import { KubeClient } from '#pkg/kubernetes/client.ts'
 import { FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
-import { sleep } from '#pkg/lifecycle/sleep.ts'
+import { until } from '#pkg/lifecycle/testing/until.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 
 const secrets = { group: '', version: 'v1', resource: 'secrets', namespace: 'kube-system' }
@@ -30,6 +30,6 @@ describe('stacks of disabled components', () => {
     await retired.start({ signal, log: silentLogger })
     stack.defer(() => retired.stop())
     assert.deepEqual(await readdir(dir.path), ['coredns'])
-    while (server.find(secrets, metadata.name) !== undefined) await sleep(10)
+    await until(() => server.find(secrets, metadata.name) === undefined)
   })
 })

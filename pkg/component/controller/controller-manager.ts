@@ -1,42 +1,26 @@
 import { join } from 'node:path'
 import type { Component } from '#pkg/component/component.ts'
-import type { PkiSource } from '#pkg/component/controller/certificates.ts'
 import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
-import { goRuntime } from '#pkg/component/controller/go-runtime.ts'
+import { kubeController } from '#pkg/component/controller/kube-controller.ts'
 import { commonFlags } from '#pkg/component/controller/kube-flags.ts'
 import { tlsFlags } from '#pkg/component/controller/tls.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
 import { ports } from '#pkg/constant/ports.ts'
-import { probeHttp } from '#pkg/net/probe.ts'
 import { type Flags, mergeExtraArgs } from '#pkg/supervisor/args.ts'
 
 /**
  * The controllers of Kubernetes. It ends when it starts before the API server's bootstrap objects exist, hence after
  * /readyz.
  */
-export function kubeControllerManager(
-  options: ControllerOptions,
-  deps: ControllerDeps & { readonly pki: PkiSource },
-): Component {
-  const { vars, users } = options
-  return new ProcessComponent(
+export function kubeControllerManager(options: ControllerOptions, deps: ControllerDeps): Component {
+  return kubeController(
     {
       name: 'kube-controller-manager',
-      after: ['kube-apiserver'],
-      prepare: async ({ signal }) => ({
-        name: 'kube-controller-manager',
-        path: await deps.binaries.stage('kube-controller-manager', { signal }),
-        args: controllerManagerArgs(options),
-        env: goRuntime['kube-controller-manager'],
-        // The user of kube-apiserver: both need the key of service accounts.
-        user: users.apiServer,
-        pidFile: join(vars.runDir, 'kube-controller-manager.pid'),
-        stopGraceMs: 10_000,
-      }),
-      probe: async (signal) => {
-        await probeHttp(`https://127.0.0.1:${ports.controllerManager}/healthz`, { signal })
-      },
+      args: controllerManagerArgs(options),
+      // The user of kube-apiserver: both need the key of service accounts.
+      user: options.users.apiServer,
+      port: ports.controllerManager,
     },
+    options,
     deps,
   )
 }
