@@ -1,15 +1,11 @@
-import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { checkout } from '#inttest/common/names.ts'
 import { demoManifest } from '#inttest/common/demo.ts'
-
-/** Where `make up` keeps its hosts; `make down` removes it. */
-export const upDir = join(checkout, '.cluster', 'up')
-/** `build/k0s kubectl` falls back to this file, so that it works in the checkout with no environment set. */
-export const upKubeconfig = join(checkout, 'build', 'kubeconfig')
+import { upOptions } from '#inttest/common/up-options.ts'
 
 const began = Date.now()
 
@@ -19,10 +15,10 @@ function say(line: string): void {
 
 /** `make up`: a cluster of two hosts on this machine, a web application on it, and its page. */
 async function main(): Promise<void> {
-  const single = process.argv.includes('--single')
+  const { instance, single, dir, kubeconfig } = upOptions(process.argv.slice(2))
   const cluster = new Cluster({
-    instance: 'up',
-    dir: upDir,
+    instance,
+    dir,
     workers: single ? 0 : 1,
     controllerArgs: single ? ['--single'] : [],
     images: ['tools'],
@@ -34,21 +30,20 @@ async function main(): Promise<void> {
     await cluster.down() // what an interrupted run left
     await cluster.up()
   }
-  await publishKubeconfig(cluster)
+  await publishKubeconfig(cluster, kubeconfig)
   const node = single ? cluster.controller : cluster.worker
   if (single) await cluster.untilNodesReady([node.name])
   await deployDemo(cluster, node)
   console.log(whatNext(cluster, node))
 }
 
-async function publishKubeconfig(cluster: Cluster): Promise<void> {
+async function publishKubeconfig(cluster: Cluster, file: string): Promise<void> {
   const admin = cluster.controller.diskPath('/var/lib/k0s/pki/admin.conf')
-  await rm(upKubeconfig, { force: true })
-  await copyFile(admin, upKubeconfig)
   // Inside the host the server is on loopback; from the machine it is the controller's address on the bridge.
-  const text = await readFile(upKubeconfig, 'utf8')
+  const text = await readFile(admin, 'utf8')
   const server = `https://${cluster.controller.address}:6443`
-  await writeFile(upKubeconfig, text.replace(/server: .*/, `server: ${server}`), { mode: 0o600 })
+  await rm(file, { force: true })
+  await writeFile(file, text.replace(/server: .*/, `server: ${server}`), { mode: 0o600 })
 }
 
 async function deployDemo(cluster: Cluster, node: Host): Promise<void> {

@@ -32,6 +32,16 @@ export async function removeGroups(name: string): Promise<void> {
   for (const hierarchy of await hierarchies()) await removeTree(join(hierarchy, name))
 }
 
+/** Groups at the top of any hierarchy whose name begins with `prefix`. */
+export async function cgroupsNamed(prefix: string): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const hierarchy of await hierarchies()) {
+    const names = (await readdir(hierarchy)).filter((name) => name.startsWith(prefix))
+    found.push(...names.map((name) => join(hierarchy, name)))
+  }
+  return found
+}
+
 async function removeTree(group: string): Promise<void> {
   const entries = await readdir(group, { withFileTypes: true }).catch(() => [])
   for (const entry of entries) if (entry.isDirectory()) await removeTree(join(group, entry.name))
