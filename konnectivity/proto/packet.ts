@@ -27,7 +27,7 @@ export type Packet =
 
 /** How upstream's metrics name a packet's type: as its protobuf enum does, unknown ones by their number. */
 export function packetTypeLabel(packet: Packet): string {
-  return packet.type === 'unknown' ? String(packet.number) : (typeLabels[packetNumbers[packet.type]] ?? '')
+  return packet.type === 'unknown' ? String(packet.number) : typeLabels[packetNumbers[packet.type]]
 }
 
 /** By number on the wire. */
