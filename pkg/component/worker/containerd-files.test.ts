@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'mocha'
@@ -56,6 +56,7 @@ describe('installContainerdFiles', () => {
     const copy = join(dir, 'run/containerd.d/10-crun.toml')
     assert.ok((await readFile(configFile, 'utf8')).includes(`imports = ["${copy}"]`))
     assert.equal(await readFile(copy, 'utf8'), GOOD)
+    assert.equal((await stat(copy)).mode & 0o777, 0o600, 'it may hold credentials of a registry')
     assert.equal(validated.length, 1)
     assert.deepEqual(await readdir(join(dir, 'run')), ['containerd.d'], 'the candidate is removed')
   })

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { modes } from '#pkg/constant/files.ts'
 import { errnoCode, errorMessage } from '#pkg/errors/error.ts'
 import { readIfExists, writeFileAtomic } from '#pkg/file/atomic.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
@@ -91,7 +92,8 @@ async function write(
   const { vars } = options
   const imports = dropIns.map(({ path, text }) => ({ path: join(to.importDir, basename(path)), text }))
   if (imports.length > 0) await ensureDir(to.importDir, { mode: 0o755 })
-  for (const { path, text } of imports) await writeFileAtomic(path, text, { mode: 0o644 })
+  // For root only, as the user's files may be: credentials of registries can be in them.
+  for (const { path, text } of imports) await writeFileAtomic(path, text, { mode: modes.secretFile })
   const text = renderContainerdConfig({
     rootDir: vars.containerdRootDir,
     stateDir: vars.containerdStateDir,
