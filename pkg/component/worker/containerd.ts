@@ -28,7 +28,7 @@ export function containerd(context: WorkerContext): Component {
   return new ProcessComponent(
     {
       name: 'containerd',
-      after: ['worker-config'],
+      after: ['worker-config', ...(context.options.startAfter.runtime ?? [])],
       prepare: async (start) => {
         programs = await stagePrograms(context, start)
         installed = await installContainerdFiles(context, programs, start.signal)
