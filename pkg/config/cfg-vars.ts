@@ -49,9 +49,13 @@ export interface CfgVars {
   readonly cniBinDir: string
 }
 
+/** k0s's; so are the ones below unless they say otherwise. */
 export const defaultDataDir = '/var/lib/k0s'
+/** Of root. */
 export const defaultRunDir = '/run/k0s'
+/** Need not exist. */
 export const defaultConfigFile = '/etc/k0s/k0s.yaml'
+/** The kubelet's own default, not k0s's: CSI drivers expect it (k0s#1842). */
 export const defaultKubeletRootDir = '/var/lib/kubelet'
 
 /** Derives every path; pure, touches no file. */

@@ -23,12 +23,12 @@ import { NodeRole } from '#pkg/component/controller/node-role.ts'
 import { kubeletClientUser, pkiPlan, servingNames } from '#pkg/component/controller/pki.ts'
 import { kubeScheduler } from '#pkg/component/controller/scheduler.ts'
 import type { NodeConfig } from '#pkg/config/load.ts'
-import { lookupUser } from '#pkg/file/user.ts'
 import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { joinHostPort } from '#pkg/net/ip.ts'
 import { imageReference } from '#pkg/role/controller-images.ts'
 import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
+import { componentUsers, missingUsers } from '#pkg/role/controller-users.ts'
 import { localWorker, workerNodeName } from '#pkg/role/controller-worker.ts'
 import { splitWords } from '#pkg/role/worker-flags.ts'
 import { supervise } from '#pkg/supervisor/process.ts'
@@ -47,15 +47,11 @@ export async function controllerOptions(
   options: ControllerRoleOptions,
   config: NodeConfig,
 ): Promise<ControllerOptions> {
-  const { etcdUser, kineUser, konnectivityUser, kubeAPIserverUser, kubeSchedulerUser } = config.spec.installConfig.users
-  const [etcdIds, kineIds, konnectivity, apiServer, scheduler] = await Promise.all(
-    [etcdUser, kineUser, konnectivityUser, kubeAPIserverUser, kubeSchedulerUser].map((name) => lookupUser(name)),
-  )
   return {
     vars: config.vars,
     spec: config.spec,
     nodeName: config.nodeName,
-    users: { etcd: etcdIds, kine: kineIds, konnectivity, apiServer, scheduler },
+    users: await componentUsers(config.spec),
     single: options.single,
     logLevels: options.logLevels,
     featureGates: options.featureGates,
@@ -81,6 +77,10 @@ export async function controllerComponents(
   deps: GraphDeps,
 ): Promise<readonly Component[]> {
   const own = await controllerOptions(options, config)
+  const missing = missingUsers(config.spec, own.users)
+  if (missing.length > 0) {
+    deps.log.info('system users not found, their components run as root', { users: missing.join(',') })
+  }
   const certificates = new Certificates(own)
   const processDeps = { binaries: deps.binaries, supervise, pki: certificates }
   const ownNode = runsWorker(options) ? workerNodeName(options, config) : undefined
