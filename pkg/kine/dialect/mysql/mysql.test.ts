@@ -3,11 +3,13 @@ import type { Head, LogRow } from '#pkg/kine/dialect/dialect.ts'
 import { MysqlDialect } from '#pkg/kine/dialect/mysql/mysql.ts'
 import { parseEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import { KineError, StoreError } from '#pkg/kine/errors.ts'
+import { IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
 import { batchAfter, EVERYTHING, FRESH, newRow } from '#pkg/kine/testing/batches.ts'
 import { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 
 const b = (text: string): Buffer<ArrayBuffer> => Buffer.from(text)
+const POOL = { maxOpen: 4, maxIdle: 4, maxIdleMs: 60_000, maxLifetimeMs: 0 }
 const compacted = (error: unknown): boolean => error instanceof StoreError && error.kind === 'compacted'
 
 describe('MysqlDialect', function () {
@@ -20,7 +22,7 @@ describe('MysqlDialect', function () {
   const open = (endpoint: string): MysqlDialect => {
     const parsed = parseEndpoint(endpoint)
     assert.ok(parsed.type === 'mysql')
-    return new MysqlDialect(parsed, { log: silentLogger })
+    return new MysqlDialect({ endpoint: parsed, pool: POOL }, { log: silentLogger })
   }
   const append = async (...args: Parameters<typeof batchAfter> extends [Head, ...infer R] ? R : never) => {
     const batch = batchAfter(head, ...args)
@@ -203,6 +205,41 @@ describe('MysqlDialect', function () {
     await wrong.close()
     await server.query('UPDATE k0s_meta SET schema_version = 99', 'kine_new')
     await assert.rejects(dialect.open(), /schema version 99 is newer/)
+  })
+
+  it('marks the database of an upstream kine, and reads its table', async () => {
+    const upstream = await server.createDatabase()
+    const name = upstream.slice(upstream.lastIndexOf('/') + 1)
+    const columns =
+      'id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, name VARCHAR(630) CHARACTER SET ascii, created INTEGER,' +
+      ' deleted INTEGER, create_revision BIGINT UNSIGNED, prev_revision BIGINT UNSIGNED, lease INTEGER,' +
+      ' value MEDIUMBLOB, old_value MEDIUMBLOB'
+    await server.query(`CREATE TABLE kine (${columns})`, name)
+    const rows = "(1, 'compact_rev_key', 1, 0, NULL, 12, 0, '', NULL), (13, 'gap-13', 0, 1, 0, 0, 0, NULL, NULL)"
+    await server.query(`INSERT INTO kine VALUES ${rows}, (14, '/a', 0, 0, 3, 9, 15, x'00ff', x'01')`, name)
+    await server.query(
+      "INSERT INTO kine SELECT 20 + seq, '/big', 0, 0, 3, 9, 0, REPEAT('v', 3e6), NULL FROM seq_1_to_3",
+      name,
+    )
+    const importing = open(upstream)
+    assert.equal((await importing.open()).compactRevision, IMPORT_PENDING)
+    const first = await importing.readUpstream(1)
+    const row = { created: false, deleted: true, createRevision: 0, previousRevision: 0, lease: 0, value: b('') }
+    const put = { deleted: false, createRevision: 3, previousRevision: 9, lease: 15, value: Buffer.from([0, 255]) }
+    assert.deepEqual(first.slice(0, 2), [
+      { ...row, id: 13, name: b('gap-13') },
+      { ...row, ...put, id: 14, name: b('/a') },
+    ])
+    assert.deepEqual(
+      first.slice(2).map(({ id }) => id),
+      [21],
+    )
+    assert.deepEqual(
+      (await importing.readUpstream(22)).map(({ id, value }) => [id, value.length]),
+      [[23, 3e6]],
+    )
+    assert.deepEqual(await importing.readUpstream(23), [])
+    await importing.close()
   })
 
   it('is made once when several instances start together', async () => {

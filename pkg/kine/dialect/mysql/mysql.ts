@@ -9,6 +9,7 @@ import type {
   PruneResult,
   SharedLog,
   StoredState,
+  UpstreamRow,
 } from '#pkg/kine/dialect/dialect.ts'
 import { Connector } from '#pkg/kine/dialect/mysql/connector.ts'
 import { errno, errnoOf, isRefusal, MysqlError, toStoreError } from '#pkg/kine/dialect/mysql/errors.ts'
@@ -18,23 +19,22 @@ import { LogWriter } from '#pkg/kine/dialect/mysql/log-writer.ts'
 import { readSize, rebuildTables } from '#pkg/kine/dialect/mysql/maintenance.ts'
 import { Pruner } from '#pkg/kine/dialect/mysql/pruner.ts'
 import { ReaderPool } from '#pkg/kine/dialect/mysql/reader-pool.ts'
+import type { PoolOptions } from '#pkg/kine/dialect/mysql/reader-pool.ts'
 import { migrate } from '#pkg/kine/dialect/mysql/schema.ts'
 import { checkServer } from '#pkg/kine/dialect/mysql/server-check.ts'
 import type { Session } from '#pkg/kine/dialect/mysql/session.ts'
 import { Snapshot } from '#pkg/kine/dialect/mysql/snapshot.ts'
 import { Tail } from '#pkg/kine/dialect/mysql/tail.ts'
+import { readUpstream } from '#pkg/kine/dialect/mysql/upstream-table.ts'
 import { describeEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import type { MysqlEndpoint } from '#pkg/kine/endpoint/mysql.ts'
 import { KineError } from '#pkg/kine/errors.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
-/** Which database, and how many connections it may cost. */
-export interface MysqlOptions extends MysqlEndpoint {
-  /**
-   * Connections that serve requests: one writes, one looks at the head, at least one reads. Compaction and start-up use
-   * one more for a while. Default 8.
-   */
-  readonly maxConnections?: number | undefined
+/** Which database, and how many sessions read from it; three more write, look at the head and prune. */
+export interface MysqlOptions {
+  readonly endpoint: MysqlEndpoint
+  readonly pool: PoolOptions
 }
 
 /** What MysqlDialect needs of its surroundings. */
@@ -42,9 +42,6 @@ export interface MysqlDeps {
   readonly log: Logger
 }
 
-const DEFAULT_CONNECTIONS = 8
-/** The writer's and the tail's. */
-const OTHER_CONNECTIONS = 2
 const QUERY_MS = 5_000
 /** A snapshot that nobody reads to its end would keep tables from being rebuilt, and old versions from going. */
 const SNAPSHOT_IDLE_SECONDS = 30
@@ -64,14 +61,13 @@ export class MysqlDialect implements Dialect {
   #outdated = false
   #mariadb = true
 
-  constructor(options: MysqlOptions, { log }: MysqlDeps) {
-    const { maxConnections = DEFAULT_CONNECTIONS } = options
-    this.#endpoint = options
+  constructor({ endpoint, pool }: MysqlOptions, { log }: MysqlDeps) {
+    this.#endpoint = endpoint
     this.#log = log
-    this.#connector = new Connector(options, { log, onOutage: (error) => this.#breakOff(error) })
+    this.#connector = new Connector(endpoint, { log, onOutage: (error) => this.#breakOff(error) })
     this.#writer = new LogWriter(this.#connector)
     this.#tail = new Tail(this.#connector, () => this.#writer.committed)
-    this.#readers = new ReaderPool(Math.max(1, maxConnections - OTHER_CONNECTIONS), this.#connector)
+    this.#readers = new ReaderPool(pool, this.#connector)
     this.#pruner = new Pruner(this.#connector)
     this.shared = {
       head: () => translated(this.#tail.head()),
@@ -114,6 +110,10 @@ export class MysqlDialect implements Dialect {
 
   readLog(query: LogQuery): Promise<LogPage> {
     return this.#read((session) => readLog(session, query))
+  }
+
+  readUpstream(after: number): Promise<readonly UpstreamRow[]> {
+    return this.#read((session) => readUpstream(session, after))
   }
 
   prune(through: Revision): Promise<PruneResult> {

@@ -2,18 +2,38 @@ import type { Connector } from '#pkg/kine/dialect/mysql/connector.ts'
 import { MysqlError } from '#pkg/kine/dialect/mysql/errors.ts'
 import type { Session } from '#pkg/kine/dialect/mysql/session.ts'
 
-/** Sessions that read, up to a number; whoever comes when all are busy waits for the next that is free. */
+/** Bounds of the sessions that read. */
+export interface PoolOptions {
+  /** Sessions at most. */
+  readonly maxOpen: number
+  /** Of these, how many stay without work. */
+  readonly maxIdle: number
+  /** Milliseconds without work after which a session is closed, 0 for never. */
+  readonly maxIdleMs: number
+  /** Age in milliseconds at which a session is closed, 0 for never. */
+  readonly maxLifetimeMs: number
+}
+
+interface Pooled {
+  readonly session: Session
+  readonly openedAt: number
+  idleSince: number
+}
+
+/** Sessions that read; whoever comes when all are busy waits for the next that is free. */
 export class ReaderPool {
+  readonly #options: PoolOptions
   readonly #connector: Pick<Connector, 'connect'>
-  readonly #size: number
-  readonly #idle: Session[] = []
-  readonly #busy = new Set<Session>()
+  /** The one used last at the end. */
+  readonly #idle: Pooled[] = []
+  readonly #busy = new Set<Pooled>()
   readonly #waiting: (() => void)[] = []
   #used = 0
+  #reaper: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(size: number, connector: Pick<Connector, 'connect'>) {
-    this.#size = size
+  constructor(options: PoolOptions, connector: Pick<Connector, 'connect'>) {
+    this.#options = options
     this.#connector = connector
   }
 
@@ -31,10 +51,11 @@ export class ReaderPool {
         try {
           return await this.#run(idle, read)
         } catch (error) {
-          if (idle.alive || this.#closed || isTimeout(error)) throw error
+          if (idle.session.alive || this.#closed || isTimeout(error)) throw error
         }
       }
-      return await this.#run(await this.#connector.connect(), read)
+      const session = await this.#connector.connect()
+      return await this.#run({ session, openedAt: performance.now(), idleSince: 0 }, read)
     } finally {
       this.#leave()
     }
@@ -42,36 +63,70 @@ export class ReaderPool {
 
   /** Breaks all sessions off. */
   destroy(error: MysqlError): void {
-    for (const session of [...this.#idle.splice(0), ...this.#busy]) session.destroy(error)
+    for (const { session } of [...this.#idle.splice(0), ...this.#busy]) session.destroy(error)
   }
 
   /** Ends the idle sessions; the others end with what they are doing. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all(this.#idle.splice(0).map((session) => session.close()))
+    clearTimeout(this.#reaper)
+    await Promise.all(this.#idle.splice(0).map(({ session }) => session.close()))
   }
 
-  async #run<T>(session: Session, read: (session: Session) => Promise<T>): Promise<T> {
-    this.#busy.add(session)
+  async #run<T>(pooled: Pooled, read: (session: Session) => Promise<T>): Promise<T> {
+    this.#busy.add(pooled)
     try {
-      return await read(session)
+      return await read(pooled.session)
     } finally {
-      this.#busy.delete(session)
-      if (this.#closed) await session.close()
-      else if (session.alive) this.#idle.push(session)
+      this.#busy.delete(pooled)
+      this.#giveBack(pooled)
     }
   }
 
-  #takeIdle(): Session | undefined {
-    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
-      if (session.alive) return session
+  #giveBack(pooled: Pooled): void {
+    const { session } = pooled
+    if (!session.alive) return
+    pooled.idleSince = performance.now()
+    if (this.#closed || this.#idle.length >= this.#options.maxIdle || this.#isOld(pooled)) {
+      void session.close()
+      return
+    }
+    this.#idle.push(pooled)
+    this.#scheduleReaping()
+  }
+
+  #takeIdle(): Pooled | undefined {
+    for (let pooled = this.#idle.pop(); pooled !== undefined; pooled = this.#idle.pop()) {
+      if (pooled.session.alive) return pooled
     }
     return undefined
   }
 
+  /** Of the age or of the idleness at which a session is closed. */
+  #isOld({ openedAt, idleSince }: Pooled): boolean {
+    const { maxLifetimeMs, maxIdleMs } = this.#options
+    const now = performance.now()
+    return (maxLifetimeMs > 0 && now - openedAt >= maxLifetimeMs) || (maxIdleMs > 0 && now - idleSince >= maxIdleMs)
+  }
+
+  #scheduleReaping(): void {
+    const limits = [this.#options.maxIdleMs, this.#options.maxLifetimeMs].filter((ms) => ms > 0)
+    if (this.#reaper !== undefined || limits.length === 0) return
+    this.#reaper = setTimeout(
+      () => {
+        this.#reaper = undefined
+        const idle = this.#idle.splice(0)
+        this.#idle.push(...idle.filter((pooled) => pooled.session.alive && !this.#isOld(pooled)))
+        for (const pooled of idle) if (!this.#idle.includes(pooled)) void pooled.session.close()
+        if (this.#idle.length > 0) this.#scheduleReaping()
+      },
+      Math.min(...limits, MAX_REAP_MS),
+    ).unref()
+  }
+
   async #enter(): Promise<void> {
     if (this.#closed) throw new MysqlError('closed', { lost: true })
-    if (this.#used < this.#size) {
+    if (this.#used < this.#options.maxOpen) {
       this.#used += 1
       return
     }
@@ -85,6 +140,9 @@ export class ReaderPool {
     else next()
   }
 }
+
+/** Longest time between two looks for old sessions. */
+const MAX_REAP_MS = 60_000
 
 function isTimeout(error: unknown): boolean {
   return error instanceof MysqlError && error.symbol === 'ETIMEDOUT'

@@ -2,9 +2,11 @@ import { randomInt } from 'node:crypto'
 import { errno, errnoOf, MysqlError } from '#pkg/kine/dialect/mysql/errors.ts'
 import { integer } from '#pkg/kine/dialect/mysql/row.ts'
 import type { Row, Session } from '#pkg/kine/dialect/mysql/session.ts'
+import { hasUpstreamTable } from '#pkg/kine/dialect/mysql/upstream-table.ts'
 import { stepsFrom } from '#pkg/kine/dialect/schema-steps.ts'
 import type { SchemaStep } from '#pkg/kine/dialect/schema-steps.ts'
 import { KineError } from '#pkg/kine/errors.ts'
+import { IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
 /** A definition waits for transactions that use its table. */
@@ -65,15 +67,17 @@ export const STEPS: readonly SchemaStep<Session, Promise<void>>[] = [
     what: 'create the tables',
     run: async (session) => {
       for (const sql of [LOG, LEASE, META]) await session.query(sql, DEFINITION_MS)
-      const ids = [randomInt(1, 2 ** 47), randomInt(1, 2 ** 47)]
-      const columns = 'id, schema_version, cluster_id, member_id'
-      await session.query(`INSERT IGNORE INTO k0s_meta (${columns}) VALUES (1, 0, ${ids.join(',')})`, DEFINITION_MS)
+      const compactRevision = (await hasUpstreamTable(session)) ? IMPORT_PENDING : -1
+      const figures = [randomInt(1, 2 ** 47), randomInt(1, 2 ** 47), compactRevision]
+      const columns = 'id, schema_version, cluster_id, member_id, compact_rev'
+      await session.query(`INSERT IGNORE INTO k0s_meta (${columns}) VALUES (1, 0, ${figures.join(',')})`, DEFINITION_MS)
     },
   },
 ]
 
 /**
- * Brings the tables up to date, one instance at a time.
+ * Brings the tables up to date, one instance at a time. A database of an upstream kine gets our tables beside its own,
+ * and is marked to be imported.
  *
  * @throws MysqlError; KineError if a newer version has written them
  */
