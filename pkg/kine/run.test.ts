@@ -150,8 +150,8 @@ describe('runKine', function () {
     await writeFile(join(dir, 'text.db'), 'this is not a database, but it is long enough to look at'.repeat(100))
     await writeFile(join(dir, 'file.sock'), '')
     const cases: [object, RegExp][] = [
-      [{ endpoint: 'postgres://user:secret@host/db' }, /postgres is not supported.*sqlite:/],
-      [{ endpoint: '/var/lib/state.db' }, /no scheme; want sqlite:/],
+      [{ endpoint: 'http://user:secret@host:2379' }, /an etcd needs no kine/],
+      [{ endpoint: '/var/lib/state.db' }, /no database; want sqlite:/],
       [{ endpoint: `sqlite://${dir}/text.db` }, /cannot open database .*text\.db: file is not a database/],
       [{ endpoint: 'sqlite:///dev/null/none/state.db' }, /cannot open database \/dev\/null\/none\/state\.db/],
       [{ listenAddress: 'nonsense' }, /--listen-address nonsense: want unix/],
@@ -218,7 +218,7 @@ describe('runKine', function () {
       listenAddress: `tcp://127.0.0.1:${port}`,
       serverCertFile: files.cert,
       serverKeyFile: files.key,
-      serverTrustedCaFile: files.ca,
+      trustedCaFile: files.ca,
     })
     assert.ok(server)
     const connect = (client: { certPem: string; keyPem: string }): EtcdClient =>

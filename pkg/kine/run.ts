@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { errorMessage } from '#pkg/errors/error.ts'
-import { SqliteDialect } from '#pkg/kine/dialect/sqlite/sqlite.ts'
+import { dialectFor } from '#pkg/kine/dialect/open.ts'
+import { describeEndpoint, parseEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import { KineError, StoreError } from '#pkg/kine/errors.ts'
 import { Metrics, serveMetrics } from '#pkg/kine/metrics.ts'
-import { DEFAULT_ENDPOINT, DEFAULT_LISTEN_ADDRESS, parseEndpoint } from '#pkg/kine/options.ts'
+import { DEFAULT_ENDPOINT, DEFAULT_LISTEN_ADDRESS } from '#pkg/kine/options.ts'
 import type { KineFiles, KineOptions } from '#pkg/kine/options.ts'
 import { GrpcServer } from '#pkg/kine/server/grpc-server.ts'
 import type { TlsOptions } from '#pkg/kine/server/grpc-server.ts'
@@ -41,7 +42,8 @@ export async function runKine(options: KineOptions, deps: KineDeps): Promise<voi
   const { log, signal, files } = deps
   signal.throwIfAborted()
   const address = parseListenAddress(options.listenAddress ?? DEFAULT_LISTEN_ADDRESS)
-  const endpoint = parseEndpoint(options.endpoint ?? DEFAULT_ENDPOINT)
+  const endpoint = parseEndpoint(options.endpoint ?? DEFAULT_ENDPOINT, options)
+  const database = describeEndpoint(endpoint)
   const metricsAddress = parseMetricsAddress(options.metricsBindAddress)
   const tls = await readTls(options)
   const metrics = new Metrics()
@@ -50,15 +52,16 @@ export async function runKine(options: KineOptions, deps: KineDeps): Promise<voi
   failed.promise.catch(() => undefined)
   await using cleanup = new AsyncDisposableStack()
 
-  const dialect = new SqliteDialect({ file: endpoint.file, files: files.sqlite }, { onFailure: failed.reject })
+  const dialect = await dialectFor(endpoint, options, { files, log, onFailure: failed.reject })
   const store = await openStore(
     {
       ringBytes: options.watchCacheBytes ?? RING_BYTES,
       cacheBytes: CACHE_BYTES,
       progressIntervalMs: options.watchProgressNotifyIntervalMs ?? PROGRESS_INTERVAL_MS,
     },
-    { dialect, log, onCommit: (durationMs) => metrics.observeCommit(durationMs), onFailure: failed.reject },
+    { dialect, log, signal, onCommit: (durationMs) => metrics.observeCommit(durationMs), onFailure: failed.reject },
   )
+  if (store === undefined) return
   cleanup.defer(() => closeStore(store, log))
 
   const clientUrls = [listenUrl(address, tls === undefined ? 'http' : 'https')]
@@ -74,7 +77,7 @@ export async function runKine(options: KineOptions, deps: KineDeps): Promise<voi
   cleanup.defer(() => stopServer(grpc))
   log.info('kine is ready', {
     listen: clientUrls[0],
-    database: endpoint.file,
+    database,
     revision: store.revision,
     keys: store.keys,
   })
@@ -82,16 +85,18 @@ export async function runKine(options: KineOptions, deps: KineDeps): Promise<voi
   try {
     await Promise.race([aborted(signal), failed.promise])
   } catch (error) {
-    throw new KineError(`database ${endpoint.file}: ${errorMessage(error)}; kine must be started again`, {
+    throw new KineError(`database ${database}: ${errorMessage(error)}; kine must be started again`, {
       cause: error,
     })
   }
 }
 
-async function openStore(...args: Parameters<typeof Store.open>): Promise<Store> {
+/** Undefined: asked to end while it waited for the database. */
+async function openStore(...args: Parameters<typeof Store.open>): Promise<Store | undefined> {
   try {
     return await Store.open(...args)
   } catch (error) {
+    if (args[1].signal?.aborted === true) return undefined
     if (!(error instanceof StoreError)) throw error
     const reason = errorMessage(error.cause ?? error)
     throw new KineError(`cannot read the database: ${reason}; check its disk, or restore it from a backup`, {
@@ -140,15 +145,15 @@ function parseMetricsAddress(text: string | undefined): ReturnType<typeof parseL
 }
 
 async function readTls(options: KineOptions): Promise<TlsOptions | undefined> {
-  const { serverCertFile, serverKeyFile, serverTrustedCaFile } = options
-  if (serverCertFile === undefined && serverKeyFile === undefined && serverTrustedCaFile === undefined) return undefined
+  const { serverCertFile, serverKeyFile, trustedCaFile } = options
+  if (serverCertFile === undefined && serverKeyFile === undefined && trustedCaFile === undefined) return undefined
   if (serverCertFile === undefined || serverKeyFile === undefined) {
     throw new KineError('TLS needs both --server-cert-file and --server-key-file')
   }
   return {
     certPem: await readPem(serverCertFile),
     keyPem: await readPem(serverKeyFile),
-    caPem: serverTrustedCaFile === undefined ? undefined : await readPem(serverTrustedCaFile),
+    caPem: trustedCaFile === undefined ? undefined : await readPem(trustedCaFile),
   }
 }
 
