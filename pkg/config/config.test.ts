@@ -120,8 +120,8 @@ describe('configuration', () => {
     ['no name', 'spec: {api: {sans: ["a b"]}}', 'spec.api.sans[0]: "a b" is not an IP address or a DNS name'],
     [
       'another database',
-      'spec: {storage: {kine: {dataSource: "postgres://db/x"}}}',
-      'spec.storage.kine.dataSource: "postgres" is not available yet; use sqlite://file:/path/to/state.db',
+      'spec: {storage: {kine: {dataSource: "oracle://u:p@db/x"}}}',
+      'spec.storage.kine.dataSource: "oracle" is not a database that k0s knows; use sqlite://, postgres:// or mysql://',
     ],
     [
       'half of TLS',

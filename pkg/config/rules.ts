@@ -62,11 +62,12 @@ function storageProblems({ storage }: ClusterSpec): readonly Problem[] {
     }
   }
   const { dataSource } = storage.kine
-  if (dataSource !== undefined && !dataSource.startsWith('sqlite://')) {
-    const [scheme = ''] = dataSource.split('://')
+  if (dataSource !== undefined && !/^(sqlite|postgres|postgresql|mysql):\/\//.test(dataSource)) {
+    // The rest of it may be a password.
+    const scheme = /^([a-z0-9+]+):\/\//.exec(dataSource)?.[1]
     problems.push({
       path: 'spec.storage.kine.dataSource',
-      message: `"${scheme}" is not available yet; use sqlite://file:/path/to/state.db`,
+      message: `${scheme === undefined ? 'not a URL' : `"${scheme}" is not a database that k0s knows`}; use sqlite://, postgres:// or mysql://`,
     })
   }
   return problems

@@ -12,7 +12,7 @@ import { ensurePki } from '#pkg/component/controller/certificates.ts'
 import type { ControllerOptions } from '#pkg/component/controller/context.ts'
 import { controllerManagerArgs } from '#pkg/component/controller/controller-manager.ts'
 import { etcdArgs } from '#pkg/component/controller/etcd.ts'
-import { kineArgs } from '#pkg/component/controller/kine.ts'
+import { kineArgs, kineEnvironment } from '#pkg/component/controller/kine.ts'
 import { konnectivityServerArgs } from '#pkg/component/controller/konnectivity-server.ts'
 import { servingNames } from '#pkg/component/controller/pki.ts'
 import { schedulerArgs } from '#pkg/component/controller/scheduler.ts'
@@ -86,6 +86,16 @@ describe('command lines of a controller', () => {
     assert.deepEqual(args.slice(-2), ['--v=9', '--v=8'])
     const manager = controllerManagerArgs({ ...options, controllerManagerExtraArgs: ['--v=4'] })
     assert.equal(manager.at(-1), '--v=4')
+  })
+
+  it('never show the password of a database', () => {
+    const dataSource = 'postgres://k0s:secret@db/k0s'
+    for (const kine of [{ dataSource }, { extraArgs: { endpoint: dataSource } }]) {
+      const given = { ...options, spec: resolved({ storage: { kine } }, 'kine') }
+      assert.deepEqual(kineArgs(given), ['--listen-address=unix:///run/k0s/kine/kine.sock'])
+      assert.deepEqual(kineEnvironment(given), { KINE_ENDPOINT: dataSource })
+    }
+    assert.deepEqual(kineEnvironment(options), {})
   })
 
   it('follow the storage and the flags of the command line', () => {

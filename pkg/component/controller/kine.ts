@@ -26,6 +26,7 @@ export function kine(options: ControllerOptions, deps: ControllerDeps): Componen
           name: 'kine',
           path,
           args,
+          env: kineEnvironment(options),
           user: users.kine,
           pidFile: join(vars.runDir, 'kine.pid'),
           stopGraceMs: 15_000,
@@ -39,12 +40,28 @@ export function kine(options: ControllerOptions, deps: ControllerDeps): Componen
   )
 }
 
-/** Flags of `k0s kine`; the names are those of the upstream program. Pure: a golden file pins them. */
-export function kineArgs({ vars, spec }: ControllerOptions): string[] {
-  const { dataSource, extraArgs, rawArgs } = spec.storage.kine
-  const flags: Flags = {
-    endpoint: dataSource ?? `sqlite://file:${vars.kineDbFile}?mode=rwc&_journal=WAL`,
+/**
+ * Flags of `k0s kine`; the names are those of the upstream program. A data source may hold a password, which must not stand
+ * in a command line: it is in the environment. Pure: a golden file pins them.
+ */
+export function kineArgs(options: ControllerOptions): string[] {
+  const { vars, spec } = options
+  const { extraArgs, rawArgs } = spec.storage.kine
+  const ownFlags: Flags = {
     'listen-address': `unix://${vars.kineSocket}`,
+    ...(dataSourceOf(options) === undefined && { endpoint: `sqlite://file:${vars.kineDbFile}?mode=rwc&_journal=WAL` }),
   }
-  return mergeExtraArgs(flags, extraArgs, rawArgs)
+  const named = Object.entries(extraArgs).filter(([name]) => name.replace(/^--?/, '') !== 'endpoint')
+  return mergeExtraArgs(ownFlags, Object.fromEntries(named), rawArgs)
+}
+
+/** Whole environment of `k0s kine`: only its user and root can read it. */
+export function kineEnvironment(options: ControllerOptions): Readonly<Record<string, string>> {
+  const dataSource = dataSourceOf(options)
+  return dataSource === undefined ? {} : { KINE_ENDPOINT: dataSource }
+}
+
+function dataSourceOf({ spec }: ControllerOptions): string | undefined {
+  const { dataSource, extraArgs } = spec.storage.kine
+  return extraArgs['endpoint'] ?? extraArgs['--endpoint'] ?? dataSource
 }
