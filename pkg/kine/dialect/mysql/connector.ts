@@ -89,15 +89,15 @@ export class Connector {
     if (this.#outage === undefined) return
     const durationMs = Math.round(performance.now() - this.#outage.since)
     this.#outage = undefined
-    this.#deps.log.info('database is reachable again', { database: describeEndpoint(this.#endpoint), durationMs })
+    this.#deps.log.info('the database is back', { database: describeEndpoint(this.#endpoint), durationMs })
   }
 
   #failed(error: MysqlError): MysqlError {
     const now = performance.now()
     if (this.#outage === undefined) {
       this.#outage = { since: now, failures: 0, retryAt: 0, error }
-      const fields = { database: describeEndpoint(this.#endpoint), reason: errorMessage(error) }
-      this.#deps.log.warn('database cannot be reached', fields)
+      const fields = { database: describeEndpoint(this.#endpoint), err: errorMessage(error) }
+      this.#deps.log.warn('the database is away', fields)
     }
     this.#outage.error = error
     if (now >= this.#outage.retryAt) {
