@@ -12,7 +12,11 @@ interface StoredLease {
 /** A database in memory that several MemoryDialects can have open at once. */
 export class MemoryDatabase {
   rows: NewRow[] = []
+  /** All rows that ever were committed, pruned ones included. */
+  readonly history: NewRow[] = []
   readonly leases = new Map<LeaseId, StoredLease>()
+  /** Every compact revision that ever was. */
+  readonly compactions = new Set<number>()
   head: Head = { revision: 1, lastId: 0, compactRevision: -1, leaseSeq: 0 }
   /** Pruning at this revision has begun. */
   pruningRevision = -1
@@ -41,6 +45,7 @@ export class MemoryDatabase {
     if (after.revision !== head.revision || after.compactRevision !== head.compactRevision) return false
     this.commits += 1
     this.rows.push(...rows)
+    this.history.push(...rows)
     const now = performance.now()
     for (const { id, ttlSeconds, remainingMs } of leases) {
       this.leases.set(id, { ttlSeconds, expiresAtMs: now + remainingMs, seq: next.leaseSeq, revoked: false })
@@ -49,6 +54,7 @@ export class MemoryDatabase {
       this.leases.set(id, { ttlSeconds: 0, expiresAtMs: now, seq: next.leaseSeq, revoked: true })
     }
     this.head = next
+    this.compactions.add(next.compactRevision)
     for (const follower of this.followers) follower(next, head)
     return true
   }

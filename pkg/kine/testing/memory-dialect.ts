@@ -154,8 +154,10 @@ export class MemoryDialect implements Dialect {
   }
 
   async #head(): Promise<Head> {
+    // The answer is on its way while the caller waits: it may be old when it arrives.
+    const { head } = this.database
     await this.#call(this.beforeRead)
-    return this.database.head
+    return head
   }
 
   #follow(onHead: (revision: Revision | undefined) => void): AsyncDisposable {

@@ -87,7 +87,7 @@ export class WireReader {
   skip(): void {
     switch (this.#type) {
       case VARINT:
-        this.#varint()
+        this.#int64()
         return
       case FIXED64:
         this.#advance(8)

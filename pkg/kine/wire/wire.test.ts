@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { encodeKeyValue, encodeTombstone, keyValueSize, valueOf } from '#pkg/kine/wire/key-value.ts'
 import { WireError, WireReader } from '#pkg/kine/wire/reader.ts'
+import { canonicalInt64 } from '#pkg/kine/wire/int64.ts'
 import { varintSize, WireWriter, writeVarint } from '#pkg/kine/wire/writer.ts'
 
 const NUMBERS = [0, 1, 127, 128, 16_383, 16_384, 2 ** 28 - 1, 2 ** 28, 2 ** 31, 2 ** 32, 2 ** 35, 2 ** 42, 2 ** 53 - 1]
@@ -17,6 +18,21 @@ describe('protobuf codec', () => {
       assert.ok(reader.next())
       assert.equal(reader.int(), value)
       assert.equal(reader.next(), false)
+    }
+  })
+
+  it('writes and reads lease ids of all 64 bits, each in its one form', () => {
+    const powers = Array.from({ length: 11 }, (_, i) => 2n ** BigInt(53 + i))
+    const large = powers.flatMap((n) => [n - 1n, n, n + 1n]).filter((n) => n < 2n ** 63n)
+    for (const value of [...large, ...large.map((n) => -n), -(2n ** 63n)]) {
+      const id = canonicalInt64(value)
+      assert.equal(typeof id, value >= -(2n ** 53n) + 1n && value <= 2n ** 53n - 1n ? 'number' : 'bigint')
+      const message = new WireWriter().int(1, id).finish()
+      assert.equal(message.length, 1 + varintSize(id), `size of ${value}`)
+      const reader = new WireReader(message)
+      assert.ok(reader.next())
+      assert.equal(reader.int64(), id)
+      assert.equal(canonicalInt64(String(value)), id)
     }
   })
 
