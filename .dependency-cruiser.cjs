@@ -3,7 +3,7 @@ const layers = [
   ['L0', '^pkg/(apis|constant|errors)/'],
   ['L1', '^pkg/(lifecycle|log|file|net|patch)/'],
   ['L2', '^(pkg/(config|certificate|assets|supervisor|kubernetes|etcd|kine|oci|nllb|sysinfo)|konnectivity)/'],
-  ['L3', '^pkg/(component|applier|install|cleanup|status|token)/'],
+  ['L3', '^pkg/(component|applier|datastore|install|cleanup|status|token)/'],
   ['L4', '^pkg/role/'],
   ['L5', '^cmd/'],
 ]
@@ -52,7 +52,7 @@ module.exports = {
     {
       name: 'spawn-door',
       severity: 'error',
-      from: { path: '^(cmd|pkg|konnectivity)/', pathNot: ['^pkg/(supervisor|install|cleanup)/', test] },
+      from: { path: '^(cmd|pkg|konnectivity)/', pathNot: ['^pkg/(supervisor|install|cleanup|datastore)/', test] },
       to: { path: '^(node:)?child_process$' },
     },
     {

@@ -1,6 +1,7 @@
 import { configCreate, configValidate } from '#cmd/config.ts'
 import { controller } from '#cmd/controller.ts'
 import { ctr } from '#cmd/ctr.ts'
+import { datastoreMigrate } from '#cmd/datastore.ts'
 import type { CommandDefinition } from '#cmd/define.ts'
 import { installController, installWorker } from '#cmd/install.ts'
 import { kine } from '#cmd/kine.ts'
@@ -38,6 +39,7 @@ export const commands: readonly CommandDefinition[] = [
   installController,
   installWorker,
   kine,
+  datastoreMigrate,
   konnectivityServer,
   konnectivityAgent,
 ]

@@ -43,6 +43,22 @@ export const errorRegistry = {
     summary: 'A drop-in or a configuration file of containerd cannot be used.',
     remedy: 'Correct or remove the file that the message names; snippets need configuration version 3.',
   },
+  ERR_DATASTORE: {
+    summary: 'A datastore cannot be read or written, or its address is wrong.',
+    remedy: 'Correct what the message names and run the same command again: a migration goes on where it was.',
+  },
+  ERR_DATASTORE_DIFFERENT: {
+    summary: 'The verification of a migrated datastore has found a difference.',
+    remedy: 'Empty the target and migrate again; if the difference stays, report the message.',
+  },
+  ERR_DATASTORE_IN_USE: {
+    summary: 'A datastore that must rest is in use by a running server.',
+    remedy: 'Stop k0s, kine or etcd on both stores and run the same command again.',
+  },
+  ERR_DATASTORE_NOT_EMPTY: {
+    summary: 'The target of a migration holds a store already.',
+    remedy: 'Name an empty target, or move away what is there.',
+  },
   ERR_DISK_SPACE: {
     summary: 'The file system of the data directory is full or nearly full.',
     remedy: 'Free some space, or use another --data-dir.',

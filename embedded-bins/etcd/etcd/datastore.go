@@ -18,16 +18,21 @@ type options struct {
 	certFile  string
 	keyFile   string
 	workDir   string
-	after     int64
+	file      string
 	name      string
 	peerURL   string
 }
 
-// datastore runs `dump` (a store to standard output) or `load` (standard input to a new data directory).
+// datastore runs one of
+//
+//	prepare  finds the database file of a store, and keeps it from being written until standard input ends
+//	dump     writes the changes in a database file to standard output
+//	revision prints the revision of a running member
+//	load     writes changes from standard input to a new data directory
 func datastore(args []string) error {
 	syscall.Umask(0o077)
 	if len(args) == 0 {
-		return errors.New("want dump or load")
+		return errors.New("want prepare, dump, revision or load")
 	}
 	var o options
 	flags := flag.NewFlagSet("k0s-datastore "+args[0], flag.ContinueOnError)
@@ -37,19 +42,23 @@ func datastore(args []string) error {
 	flags.StringVar(&o.certFile, "cert", "", "client certificate")
 	flags.StringVar(&o.keyFile, "key", "", "key of the client certificate")
 	flags.StringVar(&o.workDir, "work-dir", os.TempDir(), "where copies are put")
-	flags.Int64Var(&o.after, "after", 0, "dump: only changes after this revision")
+	flags.StringVar(&o.file, "file", "", "dump: what prepare found")
 	flags.StringVar(&o.name, "name", "", "load: name of the member")
 	flags.StringVar(&o.peerURL, "peer-url", "", "load: URL of the member for other members")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
 	switch args[0] {
+	case "prepare":
+		return prepare(o)
 	case "dump":
 		return dump(o)
+	case "revision":
+		return printRevision(o)
 	case "load":
 		return load(o)
 	default:
-		return errors.New("want dump or load, not " + args[0])
+		return errors.New("want prepare, dump, revision or load, not " + args[0])
 	}
 }
 

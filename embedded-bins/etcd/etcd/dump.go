@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -15,23 +14,16 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// dump writes the header and every change after a revision, in revision order, then the end mark.
+// dump writes every change of a database file in revision order, then the end mark.
 func dump(o options) error {
-	source, err := openSource(o)
+	db, err := openFile(o.file)
 	if err != nil {
 		return err
 	}
-	defer source.close()
+	defer db.Close()
 	out := bufio.NewWriterSize(os.Stdout, 1<<20)
-	err = source.db.View(func(tx *bolt.Tx) error {
-		head, err := readHeader(tx)
-		if err != nil {
-			return err
-		}
-		if err := json.NewEncoder(out).Encode(head); err != nil {
-			return err
-		}
-		if err := dumpChanges(tx, o.after, out); err != nil {
+	err = db.View(func(tx *bolt.Tx) error {
+		if err := dumpChanges(tx, out); err != nil {
 			return err
 		}
 		return writeMark(out, endOfChanges)
@@ -42,14 +34,12 @@ func dump(o options) error {
 	return out.Flush()
 }
 
-func dumpChanges(tx *bolt.Tx, after int64, out *bufio.Writer) error {
+func dumpChanges(tx *bolt.Tx, out *bufio.Writer) error {
 	keys := tx.Bucket(schema.Key.Name())
 	if keys == nil {
 		return nil
 	}
-	first := mvcc.RevToBytes(mvcc.Revision{Main: after + 1}, mvcc.NewRevBytes())
-	cursor := keys.Cursor()
-	for k, v := cursor.Seek(first); k != nil; k, v = cursor.Next() {
+	return keys.ForEach(func(k, v []byte) error {
 		var kv mvccpb.KeyValue
 		if err := proto.Unmarshal(v, &kv); err != nil {
 			return fmt.Errorf("a change cannot be read: %w", err)
@@ -59,11 +49,8 @@ func dumpChanges(tx *bolt.Tx, after int64, out *bufio.Writer) error {
 		if !mvcc.IsTombstone(k) {
 			c.createRevision, c.version, c.lease, c.value = kv.CreateRevision, kv.Version, kv.Lease, kv.Value
 		}
-		if err := writeChange(out, c); err != nil {
-			return err
-		}
-	}
-	return nil
+		return writeChange(out, c)
+	})
 }
 
 func readHeader(tx *bolt.Tx) (header, error) {

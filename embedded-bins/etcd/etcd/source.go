@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -35,6 +37,31 @@ func (s *source) close() {
 	if s.temporary != "" {
 		_ = os.RemoveAll(s.temporary)
 	}
+}
+
+// prepare prints where the database file is, and what it holds, then waits: a server cannot open a file that is open
+// here, and a copy is removed when whoever asked is gone.
+func prepare(o options) error {
+	source, err := openSource(o)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+	found := struct {
+		File string `json:"file"`
+		header
+	}{File: source.db.Path()}
+	if err := source.db.View(func(tx *bolt.Tx) error {
+		found.header, err = readHeader(tx)
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(found); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 // openSource opens the database of a stopped member, or a snapshot of a running one. Nothing of the source is changed.
@@ -124,13 +151,10 @@ func fetchSnapshot(o options) (*source, error) {
 		return nil, err
 	}
 	s := &source{temporary: dir}
-	config := clientv3.Config{Endpoints: splitURLs(o.endpoints)[:1], DialTimeout: 5 * time.Second, Logger: zap.NewNop()}
-	info := transport.TLSInfo{TrustedCAFile: o.caFile, CertFile: o.certFile, KeyFile: o.keyFile, Logger: zap.NewNop()}
-	if o.caFile != "" || o.certFile != "" {
-		if config.TLS, err = info.ClientConfig(); err != nil {
-			s.close()
-			return nil, err
-		}
+	config, err := clientConfig(o)
+	if err != nil {
+		s.close()
+		return nil, err
 	}
 	file := filepath.Join(dir, "db")
 	if _, err := snapshot.SaveWithVersion(context.Background(), zap.NewNop(), config, file); err != nil {
@@ -142,4 +166,35 @@ func fetchSnapshot(o options) (*source, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// printRevision asks a running member, which answers with what the majority has committed.
+func printRevision(o options) error {
+	config, err := clientConfig(o)
+	if err != nil {
+		return err
+	}
+	client, err := clientv3.New(config)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	reply, err := client.Get(ctx, "k0s-datastore", clientv3.WithCountOnly())
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", config.Endpoints[0], err)
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]int64{"revision": reply.Header.Revision})
+}
+
+func clientConfig(o options) (clientv3.Config, error) {
+	config := clientv3.Config{Endpoints: splitURLs(o.endpoints)[:1], DialTimeout: 5 * time.Second, Logger: zap.NewNop()}
+	if o.caFile == "" && o.certFile == "" {
+		return config, nil
+	}
+	info := transport.TLSInfo{TrustedCAFile: o.caFile, CertFile: o.certFile, KeyFile: o.keyFile, Logger: zap.NewNop()}
+	var err error
+	config.TLS, err = info.ClientConfig()
+	return config, err
 }

@@ -17,23 +17,30 @@ export interface DialectDeps {
   readonly onFailure: (error: Error) => void
 }
 
+/** How a database is used. */
+export interface DialectOptions extends DatabaseOptions {
+  /** Nothing in it is changed; what writes must not be called. Default false. */
+  readonly readOnly?: boolean | undefined
+}
+
 /** Connections that do not read: one writes, one listens or looks at the head. */
 const OTHER_CONNECTIONS = 2
 
 /** The dialect of an endpoint, not yet opened. Only its own driver is loaded: each costs megabytes. */
-export async function dialectFor(endpoint: Endpoint, options: DatabaseOptions, deps: DialectDeps): Promise<Dialect> {
+export async function dialectFor(endpoint: Endpoint, options: DialectOptions, deps: DialectDeps): Promise<Dialect> {
+  const { readOnly = false } = options
   switch (endpoint.type) {
     case 'sqlite': {
       const { SqliteDialect } = await import('#pkg/kine/dialect/sqlite/sqlite.ts')
-      return new SqliteDialect({ file: endpoint.file, files: deps.files.sqlite }, deps)
+      return new SqliteDialect({ file: endpoint.file, files: deps.files.sqlite, readOnly }, deps)
     }
     case 'postgres': {
       const { PostgresDialect } = await import('#pkg/kine/dialect/postgres/postgres.ts')
-      return new PostgresDialect({ endpoint, pool: poolOptions(options) }, deps)
+      return new PostgresDialect({ endpoint, pool: poolOptions(options), readOnly }, deps)
     }
     case 'mysql': {
       const { MysqlDialect } = await import('#pkg/kine/dialect/mysql/mysql.ts')
-      return new MysqlDialect({ endpoint, pool: poolOptions(options) }, deps)
+      return new MysqlDialect({ endpoint, pool: poolOptions(options), readOnly }, deps)
     }
     default:
       return assertNever(endpoint)

@@ -20,7 +20,7 @@ import { readSize, rebuildTables } from '#pkg/kine/dialect/mysql/maintenance.ts'
 import { Pruner } from '#pkg/kine/dialect/mysql/pruner.ts'
 import { ReaderPool } from '#pkg/kine/dialect/mysql/reader-pool.ts'
 import type { PoolOptions } from '#pkg/kine/dialect/mysql/reader-pool.ts'
-import { migrate } from '#pkg/kine/dialect/mysql/schema.ts'
+import { checkReadable, migrate } from '#pkg/kine/dialect/mysql/schema.ts'
 import { checkServer } from '#pkg/kine/dialect/mysql/server-check.ts'
 import type { Session } from '#pkg/kine/dialect/mysql/session.ts'
 import { Snapshot } from '#pkg/kine/dialect/mysql/snapshot.ts'
@@ -29,12 +29,15 @@ import { readUpstream } from '#pkg/kine/dialect/mysql/upstream-table.ts'
 import { describeEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import type { MysqlEndpoint } from '#pkg/kine/endpoint/mysql.ts'
 import { KineError } from '#pkg/kine/errors.ts'
+import { UPSTREAM_ONLY } from '#pkg/kine/import/incomplete.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
 /** Which database, and how many sessions read from it; three more write, look at the head and prune. */
 export interface MysqlOptions {
   readonly endpoint: MysqlEndpoint
   readonly pool: PoolOptions
+  /** Nothing is changed, and nothing made; `append` and what else writes must not be called. Default false. */
+  readonly readOnly?: boolean
 }
 
 /** What MysqlDialect needs of its surroundings. */
@@ -51,6 +54,7 @@ export class MysqlDialect implements Dialect {
   readonly shared: SharedLog
   readonly #endpoint: MysqlEndpoint
   readonly #log: Logger
+  readonly #readOnly: boolean
   readonly #connector: Connector
   readonly #writer: LogWriter
   readonly #tail: Tail
@@ -61,9 +65,10 @@ export class MysqlDialect implements Dialect {
   #outdated = false
   #mariadb = true
 
-  constructor({ endpoint, pool }: MysqlOptions, { log }: MysqlDeps) {
+  constructor({ endpoint, pool, readOnly = false }: MysqlOptions, { log }: MysqlDeps) {
     this.#endpoint = endpoint
     this.#log = log
+    this.#readOnly = readOnly
     this.#connector = new Connector(endpoint, { log, onOutage: (error) => this.#breakOff(error) })
     this.#writer = new LogWriter(this.#connector)
     this.#tail = new Tail(this.#connector, () => this.#writer.committed)
@@ -136,15 +141,18 @@ export class MysqlDialect implements Dialect {
   }
 
   async #open(): Promise<StoredState> {
+    const found = { upstreamOnly: false }
     await this.#alone(
       async (session) => {
         const facts = await checkServer(session, this.#log)
         this.#mariadb = facts.mariadb
         this.#writer.maxPacketBytes = facts.maxPacketBytes
-        await migrate(session, this.#log)
+        if (!this.#readOnly) await migrate(session, this.#log)
+        else found.upstreamOnly = (await checkReadable(session)) === 'upstream'
       },
-      () => this.#connectOrCreate(),
+      () => (this.#readOnly ? this.#connector.connect() : this.#connectOrCreate()),
     )
+    if (found.upstreamOnly) return UPSTREAM_ONLY
     const snapshot = await this.#takeSnapshot()
     return await snapshot.state()
   }

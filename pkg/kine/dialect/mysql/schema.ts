@@ -93,6 +93,17 @@ export async function migrate(session: Session, log: Logger): Promise<void> {
   })
 }
 
+/** Checks a database that is only read. @throws KineError if it is no datastore, or one of a newer program; MysqlError */
+export async function checkReadable(session: Session): Promise<'ours' | 'upstream'> {
+  const version = await schemaVersion(session)
+  if (version > 0) {
+    pending(version)
+    return 'ours'
+  }
+  if (await hasUpstreamTable(session)) return 'upstream'
+  throw new KineError('the database is no datastore: it has neither the table k0s_log nor the table kine')
+}
+
 /**
  * Runs `fn` while no other instance runs anything under this name; the server lets the lock go with the session.
  *

@@ -18,18 +18,21 @@ import { Pool } from '#pkg/kine/dialect/postgres/pool.ts'
 import type { PoolOptions } from '#pkg/kine/dialect/postgres/pool.ts'
 import { Reader } from '#pkg/kine/dialect/postgres/reader.ts'
 import type { Row } from '#pkg/kine/dialect/postgres/row.ts'
-import { migrate } from '#pkg/kine/dialect/postgres/schema.ts'
+import { checkReadable, migrate } from '#pkg/kine/dialect/postgres/schema.ts'
 import { NOTIFY, STATE } from '#pkg/kine/dialect/postgres/statements.ts'
 import { readHead } from '#pkg/kine/dialect/postgres/version.ts'
 import { Writer } from '#pkg/kine/dialect/postgres/writer.ts'
 import type { PostgresEndpoint } from '#pkg/kine/endpoint/postgres.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
+import { UPSTREAM_ONLY } from '#pkg/kine/import/incomplete.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
 /** Which database, and how many connections read from it. */
 export interface PostgresOptions {
   readonly endpoint: PostgresEndpoint
   readonly pool: PoolOptions
+  /** Nothing is changed, and no table is made; `append` and what else writes must not be called. Default false. */
+  readonly readOnly?: boolean
 }
 
 const OPEN_TIMEOUT_MS = 60_000
@@ -42,6 +45,7 @@ const NOTIFY_TIMEOUT_MS = 1_400
 export class PostgresDialect implements Dialect {
   readonly shared: SharedLog
   readonly #log: Logger
+  readonly #readOnly: boolean
   readonly #access: Access
   readonly #pool: Pool
   readonly #reader: Reader
@@ -51,6 +55,7 @@ export class PostgresDialect implements Dialect {
 
   constructor(options: PostgresOptions, deps: { readonly log: Logger }) {
     this.#log = deps.log
+    this.#readOnly = options.readOnly === true
     const access = new Access(options.endpoint, deps)
     const pool = new Pool(options.pool, access)
     // Several stores can be in one database, each in a schema of its own; notifications and locks know no schemas.
@@ -75,8 +80,7 @@ export class PostgresDialect implements Dialect {
   async open(): Promise<StoredState> {
     const connection = await this.#access.connectFirst()
     try {
-      await migrate(connection, this.#log)
-      const state = await readState(connection)
+      const state = await this.#prepare(connection)
       this.#clusterId = state.clusterId
       this.#writer.adopt(connection)
       return state
@@ -126,6 +130,12 @@ export class PostgresDialect implements Dialect {
     this.#writer.close()
     this.#pool.close()
     return Promise.resolve()
+  }
+
+  async #prepare(connection: Connection): Promise<StoredState> {
+    if (!this.#readOnly) await migrate(connection, this.#log)
+    else if ((await checkReadable(connection)) === 'upstream') return UPSTREAM_ONLY
+    return await readState(connection)
   }
 }
 

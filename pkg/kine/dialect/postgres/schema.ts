@@ -93,6 +93,17 @@ export async function migrate(db: Connection, log: Logger, steps = STEPS): Promi
   await script(db, 'COMMIT')
 }
 
+/** Checks a database that is only read. @throws KineError if it is no datastore, or one of a newer program */
+export async function checkReadable(db: Connection): Promise<'ours' | 'upstream'> {
+  const version = await readVersion(db)
+  if (version > 0) {
+    missingSteps(STEPS, version)
+    return 'ours'
+  }
+  if (await exists(db, 'kine')) return 'upstream'
+  throw new KineError('the database is no datastore: it has neither the table k0s_log nor the table kine')
+}
+
 function missingSteps(steps: typeof STEPS, version: number): typeof STEPS {
   try {
     return stepsFrom(steps, version)

@@ -2,12 +2,12 @@ import type { LeaseRecord } from '#pkg/kine/backend.ts'
 import type { StoredState } from '#pkg/kine/dialect/dialect.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import { getMeta, holdsLog, leaseIdColumn } from '#pkg/kine/dialect/sqlite/schema.ts'
-import { IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
+import { UPSTREAM_ONLY } from '#pkg/kine/import/incomplete.ts'
 import { canonicalInt64 } from '#pkg/kine/wire/int64.ts'
 
 /** What the database holds; reads only. */
 export function readState(db: Connection): StoredState {
-  if (!holdsLog(db)) return upstreamState
+  if (!holdsLog(db)) return UPSTREAM_ONLY
   const last = db.rows<[], { id: number; rev: number }>('SELECT id, rev FROM log ORDER BY id DESC LIMIT 1').get()
   const leases = db
     .rows<[number], StoredLease>(
@@ -25,18 +25,6 @@ export function readState(db: Connection): StoredState {
     leaseSeq: 0,
     leases,
   }
-}
-
-/** A file of upstream's that is only read has no tables of ours: as if they had just been made. */
-const upstreamState: StoredState = {
-  clusterId: 0,
-  memberId: 0,
-  revision: 1,
-  lastId: 0,
-  compactRevision: IMPORT_PENDING,
-  prunedRevision: -1,
-  leaseSeq: 0,
-  leases: [],
 }
 
 type StoredLease = Omit<LeaseRecord, 'id'> & { readonly id: number | string }

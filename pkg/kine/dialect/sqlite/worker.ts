@@ -1,3 +1,4 @@
+import { existsSync, rmSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import type {
@@ -74,6 +75,7 @@ function openWriter(settings: WorkerSettings): Service {
 function openReader(settings: WorkerSettings): Service {
   const readOnly = settings.readOnly === true
   const lock = readOnly ? acquireLock(settings) : undefined
+  const traces = ['-wal', '-shm'].map((suffix) => `${settings.file}${suffix}`).filter((path) => !existsSync(path))
   const db = new Connection(settings.file, settings.binding, BUSY_TIMEOUT_MS, readOnly)
   configure(db, 'reader')
   if (readOnly) checkReadable(db)
@@ -91,6 +93,8 @@ function openReader(settings: WorkerSettings): Service {
       readUpstream: (after) => upstream.rows(after),
       close: () => {
         db.close()
+        // A connection that may not write leaves these; nobody else has the file open.
+        if (readOnly) for (const path of traces) rmSync(path, { force: true })
         lock?.close()
       },
     },

@@ -1,0 +1,80 @@
+import { existsSync } from 'node:fs'
+import { DatastoreError, DatastoreInUseError } from '#pkg/datastore/errors.ts'
+import type { StoreAddress } from '#pkg/datastore/address.ts'
+import { openEtcdSource } from '#pkg/datastore/etcd-source.ts'
+import { EtcdTarget } from '#pkg/datastore/etcd-target.ts'
+import { holdersOf } from '#pkg/datastore/file-locks.ts'
+import { openKineSource } from '#pkg/datastore/kine-source.ts'
+import { KineTarget } from '#pkg/datastore/kine-target.ts'
+import { SqliteTarget } from '#pkg/datastore/sqlite-target.ts'
+import type { Source, Target } from '#pkg/datastore/store.ts'
+import type { UserIds } from '#pkg/file/user.ts'
+import type { Dialect } from '#pkg/kine/dialect/dialect.ts'
+import type { Endpoint } from '#pkg/kine/endpoint/endpoint.ts'
+
+/** What stores are opened with. */
+export interface OpenDeps {
+  /** The etcd executable of this product. */
+  readonly etcdProgram: () => Promise<string>
+  readonly openDialect: (endpoint: Endpoint, options: { readonly readOnly: boolean }) => Promise<Dialect>
+  /** For copies of an etcd, which have the size of the store. */
+  readonly workDir: string
+}
+
+/** How a running etcd is reached. */
+export interface EtcdClientFiles {
+  readonly caFile?: string | undefined
+  readonly certFile?: string | undefined
+  readonly keyFile?: string | undefined
+}
+
+/** What a new data directory of etcd's, or a new file, is to be. */
+export interface NewStoreOptions {
+  readonly memberName: string
+  readonly peerUrl: string
+  readonly etcdOwner: UserIds | undefined
+  readonly kineOwner: UserIds | undefined
+}
+
+/** Opens what is to be read. @throws DatastoreError, DatastoreInUseError, KineError */
+export async function openSource(address: StoreAddress, files: EtcdClientFiles, deps: OpenDeps): Promise<Source> {
+  const { name } = address
+  if (address.type === 'database') {
+    if (address.endpoint.type === 'sqlite') await checkFile(address.endpoint.file, name)
+    return openKineSource(await deps.openDialect(address.endpoint, { readOnly: true }), name)
+  }
+  const reading = { program: await deps.etcdProgram(), workDir: deps.workDir, name }
+  const location = address.type === 'etcd-directory' ? { directory: address.directory } : { url: address.url, ...files }
+  return openEtcdSource(location, reading)
+}
+
+/** Opens what is to be filled. @throws DatastoreError */
+export async function openTarget(address: StoreAddress, options: NewStoreOptions, deps: OpenDeps): Promise<Target> {
+  const { name } = address
+  switch (address.type) {
+    case 'database': {
+      const { endpoint } = address
+      const dialect = await deps.openDialect(endpoint, { readOnly: false })
+      if (endpoint.type !== 'sqlite') return new KineTarget(dialect, name)
+      return new SqliteTarget(dialect, { name, file: endpoint.file, owner: options.kineOwner })
+    }
+    case 'etcd-directory': {
+      const { directory } = address
+      const { memberName, peerUrl, etcdOwner: owner } = options
+      const program = await deps.etcdProgram()
+      return new EtcdTarget({ directory, memberName, peerUrl, owner, program, workDir: deps.workDir, name })
+    }
+    case 'etcd-server':
+      throw new DatastoreError(
+        `--to ${name}: a running etcd cannot be given the revisions of another store; write a data directory (--to etcd:///path) and start etcd from that`,
+      )
+  }
+}
+
+/** An upstream kine does not take our lock. @throws DatastoreError, DatastoreInUseError */
+async function checkFile(file: string, name: string): Promise<void> {
+  if (!existsSync(file)) throw new DatastoreError(`${name}: there is no such file`)
+  const [pid] = await holdersOf(file)
+  if (pid === undefined) return
+  throw new DatastoreInUseError(`${name} is in use by process ${pid}: stop it and run the same command again`)
+}

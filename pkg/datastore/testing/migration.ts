@@ -1,0 +1,55 @@
+import { tmpdir } from 'node:os'
+import { parseStoreAddress } from '#pkg/datastore/address.ts'
+import { migrate } from '#pkg/datastore/migrate.ts'
+import type { MigrationSummary } from '#pkg/datastore/migrate.ts'
+import { openSource, openTarget } from '#pkg/datastore/open.ts'
+import type { OpenDeps } from '#pkg/datastore/open.ts'
+import type { Progress } from '#pkg/datastore/progress.ts'
+import type { Source, Target } from '#pkg/datastore/store.ts'
+import { dialectFor } from '#pkg/kine/dialect/open.ts'
+import { ETCD } from '#pkg/kine/testing/etcd-server.ts'
+import { testFiles } from '#pkg/kine/testing/servers.ts'
+import { silentLogger } from '#pkg/log/logger.ts'
+
+const newStore = {
+  memberName: 'default',
+  peerUrl: 'http://127.0.0.1:2380',
+  etcdOwner: undefined,
+  kineOwner: undefined,
+}
+
+const onFailure = (error: Error): void => {
+  throw error
+}
+
+async function deps(): Promise<OpenDeps> {
+  const files = await testFiles()
+  return {
+    etcdProgram: () => Promise.resolve(ETCD),
+    openDialect: (endpoint, options) => dialectFor(endpoint, options, { files, log: silentLogger, onFailure }),
+    workDir: tmpdir(),
+  }
+}
+
+/** Opens the source of a migration by its address. */
+export async function source(address: string): Promise<Source> {
+  return openSource(parseStoreAddress('--from', address), {}, await deps())
+}
+
+/** Opens the target of a migration by its address. */
+export async function target(address: string): Promise<Target> {
+  return openTarget(parseStoreAddress('--to', address), newStore, await deps())
+}
+
+/** Migrates as the command does. */
+export async function runMigration(
+  from: string,
+  to: string,
+  onProgress: (progress: Progress) => void = () => undefined,
+): Promise<MigrationSummary> {
+  await using opened = new AsyncDisposableStack()
+  const names = { sourceName: from, targetName: to }
+  const [fromStore, toStore] = [opened.use(await source(from)), opened.use(await target(to))]
+  const { signal } = new AbortController()
+  return await migrate({ ...names, source: fromStore, target: toStore }, { signal, onProgress })
+}
