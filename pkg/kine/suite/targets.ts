@@ -1,10 +1,15 @@
+import { DatabaseServers } from '#pkg/kine/testing/database-servers.ts'
 import { allTargets } from '#pkg/kine/testing/targets.ts'
 import type { TestTarget } from '#pkg/kine/testing/targets.ts'
 
+/** The database servers of this run; hooks.ts ends them. */
+export const DATABASES: DatabaseServers = new DatabaseServers()
+
+const all = allTargets(DATABASES)
 const wanted = process.env['K0S_KINE_STORES']?.split(',')
 
 /** The stores of this run: all that the machine has, or those named by K0S_KINE_STORES, `sqlite,etcd`. */
-export const TARGETS: readonly TestTarget[] = allTargets().filter(({ name }) => wanted?.includes(name) ?? true)
+export const TARGETS: readonly TestTarget[] = all.filter(({ name }) => wanted?.includes(name) ?? true)
 
 /** Those that are ours. */
 export const KINE_TARGETS: readonly TestTarget[] = TARGETS.filter(({ kine }) => kine)
@@ -13,4 +18,4 @@ export const KINE_TARGETS: readonly TestTarget[] = TARGETS.filter(({ kine }) => 
 export const SHARED_TARGETS: readonly TestTarget[] = TARGETS.filter(({ shared }) => shared)
 
 /** Real etcd, what answers are held against. */
-export const ORACLE: TestTarget | undefined = allTargets().find(({ kine }) => !kine)
+export const ORACLE: TestTarget | undefined = all.find(({ kine }) => !kine)

@@ -1,0 +1,8 @@
+import { DATABASES } from '#pkg/kine/suite/targets.ts'
+
+/** mocha's root hooks (--require). */
+export const mochaHooks = {
+  async afterAll(): Promise<void> {
+    await DATABASES[Symbol.asyncDispose]()
+  },
+}
