@@ -73,6 +73,13 @@ generate:
 test:
 	@sh inttest/test.sh
 
+# The scenarios of one isolated cluster on every store; `make test` runs them on etcd.
+STORE_SCENARIOS := isolation tunnel network workloads applier faults
+check-stores: test-bins build
+	@for store in etcd sqlite postgres mariadb; do echo "=== $$store"; K0S_TEST_STORE=$$store \
+	  $(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only \
+	  $(STORE_SCENARIOS:%='inttest/%/*.spec.ts') || exit 1; done
+
 # One scenario of inttest/, on its own: `make check-network`.
 check-%: test-bins build
 	$(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only 'inttest/$*/*.spec.ts'

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseHost, type DatabaseKind } from '#inttest/common/database-host.ts'
 import { testImages, type TestImage } from '#inttest/common/images.ts'
 import { Host, type HostProcess } from '#inttest/common/host.ts'
 import { checkout, k0sExecutable, namesOf, type Names } from '#inttest/common/names.ts'
@@ -20,12 +21,15 @@ export interface ClusterOptions {
   readonly controllerArgs?: readonly string[]
   /** The cluster configuration, YAML; absent: the defaults. */
   readonly config?: string
+  /** Keeps the cluster's data in a database server on a host of its own, over TLS; `config` is then not used. */
+  readonly database?: DatabaseKind
   /** The test images that the workers are given; default: all. */
   readonly images?: readonly TestImage[]
   /** Told what happens, one line each. */
   readonly progress?: (line: string) => void
 }
 
+const DATABASE = 5
 const FIRST_CONTROLLER = 10
 const FIRST_WORKER = 20
 
@@ -39,6 +43,8 @@ export class Cluster {
   readonly controller: Host
   readonly workers: readonly Host[]
   readonly #options: ClusterOptions
+  readonly #databaseHost: Host
+  #database: DatabaseHost | undefined
   readonly #roles = new Map<Host, { readonly args: readonly string[]; child: ChildProcess }>()
 
   constructor(options: ClusterOptions) {
@@ -46,6 +52,7 @@ export class Cluster {
     this.names = namesOf(options.instance)
     this.network = new Network(this.names)
     this.controller = this.host('controller-0', FIRST_CONTROLLER)
+    this.#databaseHost = this.host('database', DATABASE)
     this.workers = Array.from({ length: options.workers }, (_, i) => this.host(`worker-${String(i)}`, FIRST_WORKER + i))
   }
 
@@ -67,6 +74,7 @@ export class Cluster {
       this.#say(`booting ${host.name} (${host.address})`)
       await host.boot()
     }
+    if (this.#options.database !== undefined) await this.#startDatabase(this.#options.database)
     await this.startController()
     await Promise.all(this.workers.map((host) => this.join(host)))
     if (this.workers.length > 0) await this.untilNodesReady(this.workers.map((host) => host.name))
@@ -74,7 +82,8 @@ export class Cluster {
 
   /** Starts `k0s controller` and waits until it says that it is ready. */
   async startController(): Promise<void> {
-    const { config, controllerArgs = [] } = this.#options
+    const { controllerArgs = [] } = this.#options
+    const config = this.#database?.config ?? this.#options.config
     if (config !== undefined) await this.controller.write('/etc/k0s/k0s.yaml', config)
     const runsWorker = controllerArgs.some((arg) => /^--(single|enable-worker)(=true)?$/.test(arg))
     if (runsWorker) await this.#placeImages(this.controller)
@@ -176,9 +185,16 @@ export class Cluster {
 
   /** Ends the hosts and forgets their disks, whatever state they are in. */
   async down(): Promise<void> {
-    for (const host of [this.controller, ...this.workers]) await host.remove()
+    for (const host of [this.controller, ...this.workers, this.#databaseHost]) await host.remove()
     await this.network.remove()
     await rm(this.#options.dir, { recursive: true, force: true })
+  }
+
+  async #startDatabase(kind: DatabaseKind): Promise<void> {
+    this.#say(`starting ${kind} on ${this.#databaseHost.name} (${this.#databaseHost.address})`)
+    this.#database = new DatabaseHost(this.#databaseHost, kind)
+    await this.#database.up()
+    await this.#database.introduceTo(this.controller)
   }
 
   #say(line: string): void {

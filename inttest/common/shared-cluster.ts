@@ -2,16 +2,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Cluster, type ClusterOptions } from '#inttest/common/cluster.ts'
 import { checkout, namesOf } from '#inttest/common/names.ts'
+import { storeOptions } from '#inttest/common/store.ts'
 
-type Shape = Pick<ClusterOptions, 'workers' | 'controllerArgs' | 'config'>
+type Shape = Pick<ClusterOptions, 'workers' | 'controllerArgs' | 'config' | 'database'>
 
 /** The shapes that specs share; a spec that breaks its cluster makes one of its own with `newCluster`. */
 const shapes = {
-  /** An isolated controller on etcd and two workers. */
-  isolated: { workers: 2 },
+  /** An isolated controller, on etcd unless the run says otherwise, and two workers. */
+  isolated: { workers: 2, ...storeOptions() },
   /** One host that is everything, on kine with SQLite. */
   single: { workers: 0, controllerArgs: ['--single'] },
-} as const satisfies Readonly<Record<string, Shape>>
+} satisfies Readonly<Record<string, Shape>>
 
 const started = new Map<string, { readonly cluster: Cluster; readonly up: Promise<void> }>()
 

@@ -4,6 +4,7 @@ import { eventually } from '#inttest/common/eventually.ts'
 import { BACK_WITHIN_MS, containersOf, killAndAwait, theProcess, Writer } from '#inttest/common/faults.ts'
 import { startPods } from '#inttest/common/pods.ts'
 import { sharedCluster } from '#inttest/common/shared-cluster.ts'
+import { storeComponent } from '#inttest/common/store.ts'
 
 describe('SIGKILL of each component', () => {
   let cluster: Cluster
@@ -34,7 +35,7 @@ describe('SIGKILL of each component', () => {
     assert.equal((await cluster.exec('witness', ['hostname'])).trim(), 'witness')
   }
 
-  for (const component of ['kube-apiserver', 'etcd', 'kube-controller-manager', 'kube-scheduler']) {
+  for (const component of ['kube-apiserver', storeComponent, 'kube-controller-manager', 'kube-scheduler']) {
     it(`${component}: back, once, with the API answering`, async () => {
       await killAndAwait(cluster.controller, component, apiAnswers)
     })
@@ -53,7 +54,7 @@ describe('SIGKILL of each component', () => {
   for (const role of ['controller', 'worker'] as const) {
     it(`the supervisor of the ${role}, started again as a service manager would`, async () => {
       const host = role === 'controller' ? cluster.controller : cluster.worker
-      const children = role === 'controller' ? ['etcd', 'kube-apiserver'] : ['kubelet', 'containerd']
+      const children = role === 'controller' ? [storeComponent, 'kube-apiserver'] : ['kubelet', 'containerd']
       const supervisor = await cluster.supervisor(host)
       process.kill(supervisor.pid, 'SIGKILL')
       const began = Date.now()
