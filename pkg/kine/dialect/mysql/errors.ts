@@ -14,6 +14,7 @@ export const errno = {
   noSuchTable: 1146,
   deadlock: 1213,
   accessDeniedNoPassword: 1698,
+  rolledBackAtCommit: 3101,
   secureTransportRequired: 3159,
 } as const
 

@@ -18,8 +18,13 @@ const PING_MS = 2_500
 /** What a text may be shorter than the server's largest packet. */
 const PACKET_MARGIN_BYTES = 1024
 
-/** Somebody else has written, or the server has undone the transaction in favour of another one (Galera, 11.6's 1020). */
-const LOST_RACES: ReadonlySet<number> = new Set([errno.columnNull, errno.deadlock, errno.recordChanged])
+/** Somebody else has written, or the server has undone the transaction in favour of another one, as clusters do. */
+const LOST_RACES: ReadonlySet<number> = new Set([
+  errno.columnNull,
+  errno.deadlock,
+  errno.recordChanged,
+  errno.rolledBackAtCommit,
+])
 
 /**
  * The session that writes.
