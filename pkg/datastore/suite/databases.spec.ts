@@ -8,13 +8,14 @@ import { createInterface } from 'node:readline'
 import { fill, see } from '#pkg/datastore/testing/fill.ts'
 import { runMigration, source } from '#pkg/datastore/testing/migration.ts'
 import { startEtcd } from '#pkg/kine/testing/etcd-server.ts'
-import { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
-import { PostgresServer } from '#pkg/kine/testing/postgres-server.ts'
+import { DATABASES } from '#pkg/kine/suite/targets.ts'
+import type { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
+import type { PostgresServer } from '#pkg/kine/testing/postgres-server.ts'
 import { startKine } from '#pkg/kine/testing/servers.ts'
 
 const SERVERS = [
-  { name: 'PostgreSQL', start: () => PostgresServer.start() },
-  { name: 'MariaDB', start: () => MariadbServer.start() },
+  { name: 'PostgreSQL', start: () => DATABASES.postgres() },
+  { name: 'MariaDB', start: () => DATABASES.mariadb() },
 ] as const
 
 for (const { name, start } of SERVERS) {
@@ -25,10 +26,6 @@ for (const { name, start } of SERVERS) {
 
     before(async () => {
       server = await start()
-    })
-
-    after(async () => {
-      await server[Symbol.asyncDispose]()
     })
 
     beforeEach(async () => {
