@@ -53,6 +53,17 @@ describe('assets', () => {
     assert.equal((await stat(binDir)).mode & 0o777, 0o755)
   })
 
+  it('makes one copy for components that start together, also beside another process', async () => {
+    await chmod(join(lib, 'bin', 'kube'), 0o700) // not as it has to be: copied, not linked
+    const layout = bundledLayout(join(lib, 'k0s'))
+    for (let round = 0; round < 50; round += 1) {
+      const another = createBinaries({ binDir, layout, uid, node: join(lib, 'node') })
+      const staged = [binaries, another].flatMap((each) => ['kubelet', 'kubectl'].map((name) => each.stage(name)))
+      for (const path of await Promise.all(staged)) assert.equal(await readFile(path, 'utf8'), 'kube')
+      await rm(binDir, { recursive: true })
+    }
+  })
+
   it('stages elsewhere on demand', async () => {
     const directory = join(dir, 'cni')
     assert.equal(await binaries.stage('etcd', { directory }), join(directory, 'etcd'))

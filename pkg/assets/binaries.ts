@@ -57,6 +57,8 @@ class StagedBinaries implements Binaries {
   readonly #layout: Layout
   readonly #uid: number
   #table: Promise<BinTable> | undefined
+  /** Files that are being staged now, by their target. */
+  readonly #staging = new Map<string, Promise<void>>()
   #product: Promise<{ readonly node: string; readonly entry: string }> | undefined
 
   constructor(options: BinariesOptions) {
@@ -72,11 +74,22 @@ class StagedBinaries implements Binaries {
     signal?.throwIfAborted()
     // Names of one multi-call executable are links to the one staged file, so that a copy is made once at most.
     const main = join(directory, source.file)
-    await stageFile(source.path, main, { mode: executable, uid: this.#uid })
+    await this.#stageOnce(source.path, main)
     if (source.file === name) return main
     const target = join(directory, name)
-    await stageFile(main, target, { mode: executable, uid: this.#uid })
+    await this.#stageOnce(main, target)
     return target
+  }
+
+  /** Components that start together and run one executable wait for one copy of it. */
+  async #stageOnce(source: string, target: string): Promise<void> {
+    let staging = this.#staging.get(target)
+    if (staging === undefined) {
+      staging = stageFile(source, target, { mode: executable, uid: this.#uid })
+      this.#staging.set(target, staging)
+      void staging.catch(() => undefined).finally(() => this.#staging.delete(target)) // told to whoever waits
+    }
+    await staging
   }
 
   async self(command: string, args: readonly string[]): Promise<{ path: string; args: readonly string[] }> {

@@ -66,8 +66,9 @@ async function tryLink(source: string, target: string): Promise<boolean> {
     await link(source, target)
     return true
   } catch (err) {
-    // Another file system, one without links, or fs.protected_hardlinks.
-    if (['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EACCES'].includes(errnoCode(err) ?? '')) return false
+    // Another file system, one without links, or fs.protected_hardlinks. ENOENT: another process renamed over the source
+    // just now, and a file without a name gets none again (link(2)); a source that is missing fails the copy.
+    if (['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EACCES', 'ENOENT'].includes(errnoCode(err) ?? '')) return false
     throw err
   }
 }
