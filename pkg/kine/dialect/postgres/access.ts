@@ -21,6 +21,7 @@ const SETUP_TIMEOUT_MS = 2_000
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   enable_seqscan: 'off',
+  enable_bitmapscan: 'off',
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',
   max_parallel_workers_per_gather: '0',
@@ -81,9 +82,7 @@ export class Access {
     // Once an attempt has failed there is one at a time; whoever comes meanwhile is answered at once.
     if (outage !== undefined && outage.attempts > 0) outage.nextAt = performance.now() + this.#endpoint.connectTimeoutMs
     try {
-      const connection = await this.#connectAnywhere(this.#endpoint, onNotification)
-      this.#back()
-      return connection
+      return this.#connected(await this.#connectAnywhere(this.#endpoint, onNotification))
     } catch (error) {
       this.#failed(error)
       throw toStoreError(error)
@@ -97,11 +96,11 @@ export class Access {
    */
   async connectFirst(): Promise<Connection> {
     try {
-      return await this.connect()
+      return this.#connected(await this.#connectAnywhere(this.#endpoint))
     } catch (error) {
-      const cause = error instanceof StoreError ? error.cause : error
-      if (stateOf(cause) === '3D000') return await this.#createDatabase()
-      throw this.explain(cause)
+      if (stateOf(error) === '3D000') return await this.#createDatabase()
+      if (!isMisconfiguration(error)) this.#failed(error)
+      throw this.explain(error)
     }
   }
 
@@ -140,7 +139,6 @@ export class Access {
       // Another instance that starts now may have been faster.
       if (!['42P04', '23505'].includes(stateOf(error))) throw this.#cannotCreate(error)
     }
-    this.#outage = undefined
     return await this.connect()
   }
 
@@ -202,11 +200,13 @@ export class Access {
     outage.attempts += 1
   }
 
-  #back(): void {
+  #connected(connection: Connection): Connection {
     const outage = this.#outage
     this.#outage = undefined
-    if (outage === undefined) return
-    const durationMs = Math.round(performance.now() - outage.since)
-    this.#log.info('the database is back', { database: describeEndpoint(this.#endpoint), durationMs })
+    if (outage !== undefined) {
+      const durationMs = Math.round(performance.now() - outage.since)
+      this.#log.info('the database is back', { database: describeEndpoint(this.#endpoint), durationMs })
+    }
+    return connection
   }
 }

@@ -6,14 +6,14 @@ const { int8 } = oid
 /** Revisions that pruning has begun and ended at. */
 export const PRUNE_STATE: Statement = {
   name: 'prune_state',
-  sql: 'SELECT pruning_rev, pruned_rev FROM k0s_meta',
+  sql: 'SELECT pruning_rev, pruned_rev FROM k0s_meta WHERE one',
   types: [],
 }
 
 /** Recorded before the first row goes: whoever reads the log finds out from then on. */
 export const PRUNE_BEGIN: Statement = {
   name: 'prune_begin',
-  sql: 'UPDATE k0s_meta SET pruning_rev = $1 WHERE pruning_rev < $1',
+  sql: 'UPDATE k0s_meta SET pruning_rev = $1 WHERE one AND pruning_rev < $1',
   types: [int8],
 }
 
@@ -49,7 +49,7 @@ export const PRUNE_END: Statement = {
       DELETE FROM k0s_lease
       WHERE revoked AND expires_at_ms < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $2 RETURNING seq)
     UPDATE k0s_meta SET pruned_rev = greatest(pruned_rev, $1),
-      lease_pruned_seq = greatest(lease_pruned_seq, (SELECT max(seq) FROM forgotten))`,
+      lease_pruned_seq = greatest(lease_pruned_seq, (SELECT max(seq) FROM forgotten)) WHERE one`,
   types: [int8, int8],
 }
 

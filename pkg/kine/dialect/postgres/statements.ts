@@ -20,13 +20,13 @@ export const STATE = statement(
   'state',
   [],
   `SELECT ${HEAD}, cluster_id, member_id, pruned_rev, l.id, l.ttl_s, l.expires_at_ms - ${NOW_MS}
-   FROM k0s_meta LEFT JOIN k0s_lease l ON NOT l.revoked`,
+   FROM k0s_meta LEFT JOIN k0s_lease l ON NOT l.revoked WHERE one`,
 )
 
-export const READ_HEAD = statement('head', [], `SELECT ${HEAD} FROM k0s_meta`)
+export const READ_HEAD = statement('head', [], `SELECT ${HEAD} FROM k0s_meta WHERE one`)
 
 /** Waits for whoever commits. */
-export const LOCK_HEAD = statement('lock', [], `SELECT ${HEAD} FROM k0s_meta FOR NO KEY UPDATE`)
+export const LOCK_HEAD = statement('lock', [], `SELECT ${HEAD} FROM k0s_meta WHERE one FOR NO KEY UPDATE`)
 
 /**
  * A commit in one statement, hence one round trip and one transaction: moves the head if it is still the one expected
@@ -81,7 +81,7 @@ export const VALUES = statement('values', [int8s], 'SELECT id, value FROM k0s_lo
 export const VERSIONS = statement(
   'versions',
   [byteas, int8],
-  `SELECT NULL::bigint, pruning_rev, 0::bigint, 0::bigint, 0::bigint, 0::bigint, ''::bytea, 0::bigint FROM k0s_meta
+  `SELECT NULL::bigint, pruning_rev, 0::bigint, 0::bigint, 0::bigint, 0::bigint, ''::bytea, 0::bigint FROM k0s_meta WHERE one
    UNION ALL
    SELECT k.position, v.* FROM unnest($1) WITH ORDINALITY AS k (key, position) CROSS JOIN LATERAL (
      SELECT ${version('l')} FROM k0s_log l WHERE l.key_hash = ${hash('k.key')} AND l.rev <= $2
@@ -107,7 +107,7 @@ function log(name: string, withPrevious: boolean): Statement {
       FROM (SELECT * FROM k0s_log WHERE id >= $1 AND rev >= $2 AND rev <= $3 ORDER BY id LIMIT $4) l)
     SELECT pruning_rev, (SELECT count(*) FROM looked), (SELECT coalesce(max(rev), 0) FROM looked),
       (SELECT coalesce(min(rev), 0) FROM looked), (SELECT coalesce(max(rev), 0) FROM looked WHERE before <= $5),
-      NULL::bytea, 0::bigint, NULL::bytea, ${none} FROM k0s_meta
+      NULL::bytea, 0::bigint, NULL::bytea, ${none} FROM k0s_meta WHERE one
     UNION ALL
     (SELECT ${version('p')}, p.value, ${withPrevious ? `${version('b')}, b.value` : none}
      FROM looked p ${withPrevious ? previous : ''}
@@ -122,10 +122,13 @@ export const LOG_WITH_PREVIOUS = log('log_previous', true)
 export const LEASES_AFTER = statement(
   'leases',
   [int8],
-  `SELECT NULL::bigint, lease_seq, (lease_pruned_seq > $1)::int::bigint FROM k0s_meta
+  `SELECT NULL::bigint, lease_seq, (lease_pruned_seq > $1)::int::bigint FROM k0s_meta WHERE one
    UNION ALL
    SELECT l.id, CASE WHEN l.revoked THEN 0 ELSE l.ttl_s END, l.expires_at_ms - ${NOW_MS}
-   FROM k0s_meta m, k0s_lease l WHERE CASE WHEN m.lease_pruned_seq > $1 THEN NOT l.revoked ELSE l.seq > $1 END`,
+   FROM k0s_meta m, k0s_lease l WHERE m.one AND m.lease_pruned_seq <= $1 AND l.seq > $1
+   UNION ALL
+   SELECT l.id, l.ttl_s, l.expires_at_ms - ${NOW_MS}
+   FROM k0s_meta m, k0s_lease l WHERE m.one AND m.lease_pruned_seq > $1 AND NOT l.revoked`,
 )
 
 export const NOTIFY = statement('notify', [text, text], 'SELECT pg_notify($1, $2)')
