@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
-import { frame, FrameReader } from '#pkg/kine/server/frames.ts'
+import { FrameReader, PREFIX_BYTES, writePrefix } from '#pkg/kine/server/frames.ts'
 import { encodeMessage, GrpcError, toStatus } from '#pkg/kine/server/status.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
+
+/** A message with its prefix. */
+function frame(message: Buffer): Buffer {
+  const framed = Buffer.alloc(PREFIX_BYTES + message.length)
+  writePrefix(framed, message.length)
+  message.copy(framed, PREFIX_BYTES)
+  return framed
+}
 
 describe('FrameReader', () => {
   const messages = ['', 'a', 'x'.repeat(300), 'y'.repeat(70_000)].map((text) => Buffer.from(text))

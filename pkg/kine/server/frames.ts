@@ -3,14 +3,6 @@ import { GrpcCode, GrpcError } from '#pkg/kine/server/status.ts'
 /** gRPC's length prefix: one byte "compressed", four bytes length. */
 export const PREFIX_BYTES = 5
 
-/** Puts the length prefix in front of a message. */
-export function frame(message: Buffer): Buffer {
-  const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length)
-  writePrefix(framed, message.length)
-  message.copy(framed, PREFIX_BYTES)
-  return framed
-}
-
 /** Writes the prefix of a message of `length` bytes to the start of `target`. */
 export function writePrefix(target: Buffer, length: number): void {
   target[0] = 0

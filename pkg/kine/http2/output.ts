@@ -1,0 +1,135 @@
+import type { Socket } from 'node:net'
+import { NOTHING } from '#pkg/kine/http2/payload.ts'
+import { FRAME_HEADER_BYTES } from '#pkg/kine/http2/protocol.ts'
+
+/** Small frames of a turn of the event loop are written into one of these. */
+const SLAB_BYTES = 32 * 1024
+/** Slabs that were sent wait here for the next connection that has something to say. */
+const MAX_SPARE_SLABS = 16
+const spareSlabs: Buffer[] = []
+/** Payloads from this size on are sent from where they are instead of being copied. */
+const COPY_LIMIT_BYTES = 4 * 1024
+/** With more than this on its way, no further DATA is added until the socket has drained. */
+const CONGESTED_BYTES = 256 * 1024
+/** A peer that makes us answer PINGs by the million and reads nothing is let go. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024
+
+/**
+ * What one connection has to send. Frames of one turn of the event loop leave in one write: answers to requests that were
+ * committed together cost one system call.
+ */
+export class Output {
+  readonly #socket: Socket
+  /** Told after a flush that leaves room: the socket's `drain` comes only if its buffer was full. */
+  readonly #onFlushed: () => void
+  #slab: Buffer | undefined
+  /** The part of the slab that is not yet among the chunks. */
+  #from = 0
+  #to = 0
+  #chunks: Buffer[] = []
+  #scheduled = false
+  #bytes = 0
+
+  constructor(socket: Socket, onFlushed: () => void) {
+    this.#socket = socket
+    this.#onFlushed = onFlushed
+  }
+
+  /** DATA should wait for the socket's `drain`. */
+  get congested(): boolean {
+    return this.#bytes + this.#socket.writableLength > CONGESTED_BYTES
+  }
+
+  /** Begins a frame: header, and room for its payload, which the caller fills in at the returned place of `buffer`. */
+  frame(
+    type: number,
+    flags: number,
+    streamId: number,
+    length: number,
+  ): { readonly buffer: Buffer; readonly at: number } {
+    const at = this.#reserve(FRAME_HEADER_BYTES + length)
+    const buffer = this.#slab as Buffer
+    this.#to = at + FRAME_HEADER_BYTES + length
+    writeHeader(buffer, at, { type, flags, streamId, length })
+    return { buffer, at: at + FRAME_HEADER_BYTES }
+  }
+
+  /** A frame with a payload of one or two parts. */
+  send(type: number, flags: number, streamId: number, payload: Buffer, before: Buffer = NOTHING): void {
+    const length = before.length + payload.length
+    const copied = payload.length < COPY_LIMIT_BYTES
+    const at = this.#reserve(FRAME_HEADER_BYTES + (copied ? length : before.length))
+    const slab = this.#slab as Buffer
+    writeHeader(slab, at, { type, flags, streamId, length })
+    this.#to = at + FRAME_HEADER_BYTES
+    if (before.length > 0) this.#to += before.copy(slab, this.#to)
+    if (copied) {
+      if (payload.length > 0) this.#to += payload.copy(slab, this.#to)
+      return
+    }
+    this.#cut()
+    this.#chunks.push(payload)
+    this.#bytes += payload.length
+  }
+
+  /** Sends everything now. */
+  flush(): void {
+    this.#scheduled = false
+    this.#cut()
+    const chunks = this.#chunks
+    const slab = this.#slab
+    this.#chunks = []
+    this.#slab = undefined
+    this.#from = this.#to = this.#bytes = 0
+    if (!this.#socket.writable || chunks.length === 0) return
+    const last = chunks.length - 1
+    if (last > 0) this.#socket.cork()
+    for (const [i, chunk] of chunks.entries()) this.#socket.write(chunk, i === last ? reuse(slab) : undefined)
+    if (last > 0) this.#socket.uncork()
+    if (this.#socket.writableLength > MAX_WAITING_BYTES) this.#socket.destroy()
+    else if (!this.congested) this.#onFlushed()
+  }
+
+  #reserve(bytes: number): number {
+    if (!this.#scheduled) {
+      this.#scheduled = true
+      process.nextTick(() => {
+        if (this.#scheduled) this.flush()
+      })
+    }
+    this.#bytes += bytes
+    if (this.#slab !== undefined && this.#to + bytes <= this.#slab.length) return this.#to
+    this.#cut()
+    // A slab that is full belongs to its chunks and goes with them.
+    this.#slab =
+      bytes > SLAB_BYTES ? Buffer.allocUnsafeSlow(bytes) : (spareSlabs.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES))
+    this.#from = this.#to = 0
+    return 0
+  }
+
+  #cut(): void {
+    if (this.#slab === undefined || this.#to === this.#from) return
+    this.#chunks.push(this.#slab.subarray(this.#from, this.#to))
+    this.#from = this.#to
+  }
+}
+
+/** Once written, the kernel or the TLS layer has a copy of its own; of a socket that broke that is not known. */
+function reuse(slab: Buffer | undefined): (error?: Error | null) => void {
+  return (error) => {
+    if (!error && slab?.length === SLAB_BYTES && spareSlabs.length < MAX_SPARE_SLABS) spareSlabs.push(slab)
+  }
+}
+
+function writeHeader(
+  target: Buffer,
+  at: number,
+  { type, flags, streamId, length }: { type: number; flags: number; streamId: number; length: number },
+): void {
+  target[at] = length >>> 16
+  target[at + 1] = (length >>> 8) & 0xff
+  target[at + 2] = length & 0xff
+  target[at + 3] = type
+  target[at + 4] = flags
+  target.writeUInt32BE(streamId, at + 5)
+}

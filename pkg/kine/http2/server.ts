@@ -1,0 +1,58 @@
+import net from 'node:net'
+import type { Server, Socket } from 'node:net'
+import tls from 'node:tls'
+import { Connection } from '#pkg/kine/http2/connection.ts'
+import type { ServerStream, StreamListener } from '#pkg/kine/http2/stream.ts'
+
+/** Certificates of a TLS listener; with `caPem`, clients need a certificate of that CA. */
+export interface TlsOptions {
+  readonly certPem: Buffer
+  readonly keyPem: Buffer
+  readonly caPem?: Buffer | undefined
+}
+
+/** Quiet time after which the kernel asks a TCP peer whether it is still there, milliseconds. */
+const KEEP_ALIVE_MS = 60_000
+const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS } as const
+
+/** An HTTP/2 server for gRPC (docs/adr/0002-kine-raw-http2.md). */
+export class Http2Server {
+  /** To listen on. Its `close` event comes once it does not listen and the last connection has ended. */
+  readonly server: Server
+  readonly #connections = new Set<Connection>()
+
+  constructor(certificates: TlsOptions | undefined, onStream: (stream: ServerStream) => StreamListener) {
+    const onSocket = (socket: Socket): void => {
+      const connection: Connection = new Connection(socket, {
+        onStream,
+        onClose: () => this.#connections.delete(connection),
+      })
+      this.#connections.add(connection)
+    }
+    this.server =
+      certificates === undefined
+        ? net.createServer(SOCKET_OPTIONS, onSocket)
+        : tls.createServer({ ...SOCKET_OPTIONS, ...tlsOptions(certificates) }, onSocket)
+  }
+
+  /** Open connections. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  /** Listens no more; connections end with the last stream that they have. */
+  close(): void {
+    this.server.close()
+    for (const connection of this.#connections) connection.close()
+  }
+
+  /** Cuts every connection. */
+  destroy(): void {
+    for (const connection of this.#connections) connection.destroy()
+  }
+}
+
+function tlsOptions({ certPem, keyPem, caPem }: TlsOptions): tls.TlsOptions {
+  const clients = caPem === undefined ? {} : { ca: caPem, requestCert: true, rejectUnauthorized: true }
+  return { cert: certPem, key: keyPem, minVersion: 'TLSv1.2', ALPNProtocols: ['h2'], ...clients }
+}
