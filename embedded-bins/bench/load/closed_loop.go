@@ -44,7 +44,10 @@ func closedLoop(ctx context.Context, o *options, work worker) (figures, error) {
 				if began.After(until) {
 					return
 				}
-				if failures[id] = work(ctx, conns[id%len(conns)], id, round); failures[id] != nil {
+				timed, cancel := context.WithTimeout(ctx, answerTimeout)
+				failures[id] = work(timed, conns[id%len(conns)], id, round)
+				cancel()
+				if failures[id] != nil {
 					return
 				}
 				if ended := time.Now(); began.After(from) && ended.Before(until) {

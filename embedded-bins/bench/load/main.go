@@ -11,7 +11,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc"
+	"go.uber.org/zap"
 )
 
 // options are the flags; not every kind of load uses all of them.
@@ -74,23 +74,46 @@ func run() error {
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
+// answerTimeout is the longest that a server may take to start, or to answer.
+const answerTimeout = 30 * time.Second
+
 // dial opens n connections and waits until each answers.
 func dial(ctx context.Context, o *options, n int) ([]*clientv3.Client, error) {
 	clients := make([]*clientv3.Client, n)
 	for i := range clients {
 		client, err := clientv3.New(clientv3.Config{
 			Endpoints:            []string{o.endpoint},
-			DialTimeout:          20 * time.Second,
+			DialTimeout:          answerTimeout,
 			DialKeepAliveTime:    30 * time.Second,
 			DialKeepAliveTimeout: 10 * time.Second,
-			DialOptions:          []grpc.DialOption{grpc.WithBlock()}, //nolint:staticcheck // as kube-apiserver
+			Logger:               zap.NewNop(), // it tells of retries while a server starts
 		})
 		if err != nil {
 			return nil, fmt.Errorf("cannot connect to %s: %w", o.endpoint, err)
 		}
 		clients[i] = client
+		if err := answers(ctx, client); err != nil {
+			return nil, fmt.Errorf("%s does not answer: %w", o.endpoint, err)
+		}
 	}
 	return clients, nil
+}
+
+// answers waits until the server takes requests; one that starts may refuse them at first.
+func answers(ctx context.Context, client *clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	for {
+		_, err := client.Get(ctx, "/registry/health")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 func closeAll(clients []*clientv3.Client) {
