@@ -2,8 +2,8 @@ import type { ChangeEvent, KeyVersion, LeaseId, LeaseRecord, Revision } from '#p
 import type { Head } from '#pkg/kine/dialect/dialect.ts'
 import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
+import { changeEvent } from '#pkg/kine/ring/change-event.ts'
 import type { Ring } from '#pkg/kine/ring/ring.ts'
-import { encodeKeyValue, encodeTombstone } from '#pkg/kine/wire/key-value.ts'
 
 /** A committed change. */
 export interface CommittedChange {
@@ -80,8 +80,8 @@ export class Applier {
     for (const { now, value, replaced, previous } of commit.changes) {
       lessor.moveKey(replaced, now)
       index.apply(now)
-      const kv = now.version === 0 ? encodeTombstone(now) : encodeKeyValue(now, value)
-      events.push({ now, kv, previous, previousKv: previous && this.#previousKv(previous, events, commit) })
+      const previousKv = previous && this.#previousKv(previous, events, commit)
+      events.push(changeEvent(now, value, previous, previousKv))
     }
     for (const [id, record] of commit.leases) if (record === undefined) lessor.drop(id)
     const { compactRevision } = this.#head

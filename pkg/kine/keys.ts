@@ -1,7 +1,7 @@
 import type { Key, KeyRange } from '#pkg/kine/backend.ts'
 
 /**
- * The bytes of a key as text, one character a byte: an exact, reversible mapping that serves only as the key of a Map.
+ * The bytes of a key as text, one character a byte: an exact, reversible mapping for keys of Maps and Sets.
  * Order is always taken from the bytes.
  */
 export function identity(key: Key): string {

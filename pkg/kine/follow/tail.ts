@@ -2,7 +2,7 @@ import type { Applier, CommittedChange } from '#pkg/kine/apply.ts'
 import type { KeyVersion, LeaseId, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
 import type { Dialect, Head, LogRow, SharedLog } from '#pkg/kine/dialect/dialect.ts'
 import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
-import { identity, ownCopy } from '#pkg/kine/keys.ts'
+import { identity } from '#pkg/kine/keys.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
 import type { KeyValues } from '#pkg/kine/read/key-values.ts'
 import { encodeKeyValue } from '#pkg/kine/wire/key-value.ts'
@@ -112,15 +112,14 @@ function previousKv(): undefined {
 /** Rows of the log as the changes that they are to the index: what each replaces, and what watchers are told of that. */
 export function toChanges(rows: readonly LogRow[], index: Pick<KeyIndex, 'get'>): CommittedChange[] {
   const newest = new Map<string, { readonly now: KeyVersion; readonly before: KeyVersion | undefined }>()
-  return rows.map(({ now: row, value }) => {
-    const name = identity(row.key)
+  return rows.map(({ now, value }) => {
+    const name = identity(now.key)
     const last = newest.get(name)
-    const known = last === undefined ? index.get(row.key) : last.now
+    const known = last === undefined ? index.get(now.key) : last.now
     const replaced = known?.version === 0 ? undefined : known
     // A transaction may change a key twice; the version before both is what a watcher is told.
-    const before = last?.now.modRevision === row.modRevision ? last.before : replaced
-    const created = row.version > 0 && row.createRevision === row.modRevision
-    const now = { ...row, key: known?.key ?? ownCopy(row.key) }
+    const before = last?.now.modRevision === now.modRevision ? last.before : replaced
+    const created = now.version > 0 && now.createRevision === now.modRevision
     newest.set(name, { now, before })
     return { now, value, replaced, previous: created ? undefined : before }
   })

@@ -15,8 +15,8 @@ export interface IndexSlice {
  * One version a key: history is read from the log.
  */
 export class KeyIndex {
-  #live = new KeyTree<KeyVersion>()
-  #dead = new KeyTree<KeyVersion>()
+  #live = new KeyTree()
+  #dead = new KeyTree()
 
   /** Number of live keys. */
   get size(): number {

@@ -1,58 +1,50 @@
-import type { Key, KeyRange } from '#pkg/kine/backend.ts'
+import type { Key, KeyRange, KeyVersion } from '#pkg/kine/backend.ts'
+import { Leaf, LEAF_CAPACITY } from '#pkg/kine/index/leaf.ts'
+import { ownCopy } from '#pkg/kine/keys.ts'
 
-/** Most items of a leaf and children of a branch. */
+/** Most children of a branch. */
 const MAX_FANOUT = 64
 /** Two neighbours that together have at most this many are merged. */
 const MERGE_FANOUT = 40
 
-interface Keyed {
-  readonly key: Key
-}
-
-interface Leaf<T> {
-  readonly leaf: true
-  items: T[]
-}
-
 /** `keys[i]` is a lower bound of `children[i + 1]` and above everything in `children[i]`. */
-interface Branch<T> {
+interface Branch {
   readonly leaf: false
-  children: Node<T>[]
+  children: Node[]
   keys: Key[]
   count: number
 }
 
-type Node<T> = Leaf<T> | Branch<T>
+type Node = Leaf | Branch
 
 /**
- * Ordered map over byte keys: a B+ tree whose branches know how many items are below them, so that counting a range
- * costs O(log n) like a look-up. Iteration is a snapshot only as long as the caller does not await.
+ * Versions by key: a B+ tree whose branches know how many there are below them, so that counting a range costs O(log n)
+ * like a look-up. What is handed out is a copy but for the bytes of the key, which are a view that nobody writes to.
  */
-export class KeyTree<T extends Keyed> {
-  #root: Node<T> = { leaf: true, items: [] }
+export class KeyTree {
+  #root: Node = new Leaf()
 
   get size(): number {
-    return countOf(this.#root)
+    return this.#root.count
   }
 
-  get(key: Key): T | undefined {
+  get(key: Key): KeyVersion | undefined {
     let node = this.#root
     while (!node.leaf) node = childAt(node, childFor(node, key))
-    const at = lowerBound(node.items, key)
-    const item = node.items[at]
-    return item?.key.equals(key) === true ? item : undefined
+    const at = node.find(key)
+    return at < 0 ? undefined : node.version(at)
   }
 
-  /** Inserts `item`, or replaces the one with the same key. */
-  set(item: T): void {
-    const split = insert(this.#root, item)
+  /** Inserts the version, or replaces the one of the same key. */
+  set(version: KeyVersion): void {
+    const split = insert(this.#root, version)
     if (split === undefined) return
     const left = this.#root
     this.#root = {
       leaf: false,
       children: [left, split.right],
       keys: [split.key],
-      count: countOf(left) + countOf(split.right),
+      count: left.count + split.right.count,
     }
   }
 
@@ -63,7 +55,7 @@ export class KeyTree<T extends Keyed> {
     return removed
   }
 
-  /** Number of items in the range. */
+  /** Number of versions in the range. */
   count(range: KeyRange): number {
     const { start, end } = range
     if (end === undefined) return this.get(start) === undefined ? 0 : 1
@@ -71,62 +63,51 @@ export class KeyTree<T extends Keyed> {
     return Math.max(0, upper - this.#rank(start))
   }
 
-  /** Calls `visit` for the items of the range in key order until it returns false. */
-  scan(range: KeyRange, visit: (item: T) => boolean): void {
+  /** Calls `visit` for the versions of the range in key order until it returns false. */
+  scan(range: KeyRange, visit: (version: KeyVersion) => boolean): void {
     const { start, end } = range
     if (end === undefined) {
-      const item = this.get(start)
-      if (item !== undefined) visit(item)
+      const version = this.get(start)
+      if (version !== undefined) visit(version)
       return
     }
     scanNode(this.#root, start, end.length === 0 ? undefined : end, visit)
   }
 
-  /** The items of the range in key order, at most `limit` of them (0: all). */
-  list(range: KeyRange, limit = 0): T[] {
-    const items: T[] = []
-    this.scan(range, (item) => items.push(item) !== limit)
-    return items
+  /** The versions of the range in key order, at most `limit` of them (0: all). */
+  list(range: KeyRange, limit = 0): KeyVersion[] {
+    const versions: KeyVersion[] = []
+    this.scan(range, (version) => versions.push(version) !== limit)
+    return versions
   }
 
-  /** Number of items below `key`. */
+  /** Number of versions below `key`. */
   #rank(key: Key): number {
     let node = this.#root
     let rank = 0
     while (!node.leaf) {
       const at = childFor(node, key)
-      for (let i = 0; i < at; i += 1) rank += countOf(childAt(node, i))
+      for (let i = 0; i < at; i += 1) rank += childAt(node, i).count
       node = childAt(node, at)
     }
-    return rank + lowerBound(node.items, key)
+    return rank + lowerBound(node, key)
   }
 }
 
-function countOf(node: Node<unknown>): number {
-  return node.leaf ? node.items.length : node.count
-}
-
-function childAt<T>(branch: Branch<T>, at: number): Node<T> {
+function childAt(branch: Branch, at: number): Node {
   const child = branch.children[at]
   if (child === undefined) throw new RangeError('key tree is damaged')
   return child
 }
 
-/** Position of the first item whose key is not below `key`. */
-function lowerBound(items: readonly Keyed[], key: Key): number {
-  let low = 0
-  let high = items.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const item = items[middle]
-    if (item !== undefined && item.key.compare(key) < 0) low = middle + 1
-    else high = middle
-  }
-  return low
+/** Position of the first version whose key is not below `key`. */
+function lowerBound(leaf: Leaf, key: Key): number {
+  const at = leaf.find(key)
+  return at < 0 ? -1 - at : at
 }
 
 /** Position of the child that holds `key`: the number of separators not above it. */
-function childFor<T>(branch: Branch<T>, key: Key): number {
+function childFor(branch: Branch, key: Key): number {
   let low = 0
   let high = branch.keys.length
   while (low < high) {
@@ -138,57 +119,61 @@ function childFor<T>(branch: Branch<T>, key: Key): number {
   return low
 }
 
-interface Split<T> {
+interface Split {
   readonly key: Key
-  readonly right: Node<T>
+  readonly right: Node
 }
 
-function insert<T extends Keyed>(node: Node<T>, item: T): Split<T> | undefined {
-  if (node.leaf) return insertIntoLeaf(node, item)
-  const at = childFor(node, item.key)
+function insert(node: Node, version: KeyVersion): Split | undefined {
+  if (node.leaf) return insertIntoLeaf(node, version)
+  const at = childFor(node, version.key)
   const child = childAt(node, at)
-  const before = countOf(child)
-  const split = insert(child, item)
+  const before = child.count
+  const split = insert(child, version)
   if (split === undefined) {
-    node.count += countOf(child) - before
+    node.count += child.count - before
     return undefined
   }
-  node.count += countOf(child) + countOf(split.right) - before
+  node.count += child.count + split.right.count - before
   node.children.splice(at + 1, 0, split.right)
   node.keys.splice(at, 0, split.key)
   return node.children.length > MAX_FANOUT ? splitBranch(node) : undefined
 }
 
-function insertIntoLeaf<T extends Keyed>(leaf: Leaf<T>, item: T): Split<T> | undefined {
-  const at = lowerBound(leaf.items, item.key)
-  if (leaf.items[at]?.key.equals(item.key) === true) {
-    leaf.items[at] = item
+function insertIntoLeaf(leaf: Leaf, version: KeyVersion): Split | undefined {
+  const found = leaf.find(version.key)
+  if (found >= 0) {
+    leaf.replace(found, version)
     return undefined
   }
-  leaf.items.splice(at, 0, item)
-  if (leaf.items.length <= MAX_FANOUT) return undefined
+  const at = -1 - found
+  if (leaf.count < LEAF_CAPACITY) {
+    leaf.insert(at, version)
+    return undefined
+  }
   // Keys that arrive in order (events, a restored store) would leave half-empty leaves behind: split at the end then.
-  const middle = at === leaf.items.length - 1 ? at : leaf.items.length >>> 1
-  const right: Leaf<T> = { leaf: true, items: leaf.items.splice(middle) }
-  const first = right.items[0]
-  return first && { key: first.key, right }
+  const middle = at === leaf.count ? at : leaf.count >>> 1
+  const right = leaf.split(middle)
+  if (at < middle) leaf.insert(at, version)
+  else right.insert(at - middle, version)
+  return { key: ownCopy(right.key(0)), right }
 }
 
-function splitBranch<T>(branch: Branch<T>): Split<T> | undefined {
+function splitBranch(branch: Branch): Split | undefined {
   const middle = branch.children.length >>> 1
   const children = branch.children.splice(middle)
   const keys = branch.keys.splice(middle)
   const key = branch.keys.pop()
-  const moved = children.reduce((sum, child) => sum + countOf(child), 0)
+  const moved = children.reduce((sum, { count }) => sum + count, 0)
   branch.count -= moved
   return key && { key, right: { leaf: false, children, keys, count: moved } }
 }
 
-function remove<T extends Keyed>(node: Node<T>, key: Key): boolean {
+function remove(node: Node, key: Key): boolean {
   if (node.leaf) {
-    const at = lowerBound(node.items, key)
-    if (node.items[at]?.key.equals(key) !== true) return false
-    node.items.splice(at, 1)
+    const at = node.find(key)
+    if (at < 0) return false
+    node.remove(at)
     return true
   }
   const at = childFor(node, key)
@@ -200,15 +185,15 @@ function remove<T extends Keyed>(node: Node<T>, key: Key): boolean {
 }
 
 /** Keeps removal from leaving a chain of nearly empty nodes. */
-function mergeAround<T>(parent: Branch<T>, at: number): void {
+function mergeAround(parent: Branch, at: number): void {
   const left = at > 0 ? at - 1 : at
   const a = parent.children[left]
   const b = parent.children[left + 1]
   const separator = parent.keys[left]
   if (a === undefined || b === undefined || separator === undefined) return
   if (a.leaf && b.leaf) {
-    if (a.items.length + b.items.length > MERGE_FANOUT) return
-    a.items.push(...b.items)
+    if (a.count + b.count > MERGE_FANOUT) return
+    a.append(b)
   } else if (!a.leaf && !b.leaf) {
     if (a.children.length + b.children.length > MERGE_FANOUT) return
     a.children.push(...b.children)
@@ -220,20 +205,18 @@ function mergeAround<T>(parent: Branch<T>, at: number): void {
 }
 
 /** False once `visit` has asked to stop or the range has ended. */
-function scanNode<T extends Keyed>(
-  node: Node<T>,
+function scanNode(
+  node: Node,
   start: Key | undefined,
   end: Key | undefined,
-  visit: (item: T) => boolean,
+  visit: (version: KeyVersion) => boolean,
 ): boolean {
   if (node.leaf) {
-    for (let i = start === undefined ? 0 : lowerBound(node.items, start); i < node.items.length; i += 1) {
-      const item = node.items[i]
-      if (item === undefined) return false
-      if (end !== undefined && item.key.compare(end) >= 0) return false
-      if (!visit(item)) return false
+    const stop = end === undefined ? node.count : lowerBound(node, end)
+    for (let i = start === undefined ? 0 : lowerBound(node, start); i < stop; i += 1) {
+      if (!visit(node.version(i))) return false
     }
-    return true
+    return stop === node.count
   }
   const first = start === undefined ? 0 : childFor(node, start)
   for (let i = first; i < node.children.length; i += 1) {

@@ -11,8 +11,8 @@ interface Lease {
   record: LeaseRecord
   /** On the monotonic clock, so that a step of the wall clock neither expires nor prolongs it. */
   expiresAt: number
-  /** Keys by their bytes as latin1 text, an exact mapping that only serves as identity. */
-  readonly keys: Map<string, Key>
+  /** The bytes of each key as latin1 text, see `identity`. */
+  readonly keys: Set<string>
 }
 
 /** What Lessor needs of its surroundings. */
@@ -46,7 +46,7 @@ export class Lessor {
   }
 
   keys(id: LeaseId): readonly Key[] {
-    return [...(this.#leases.get(id)?.keys.values() ?? [])]
+    return Array.from(this.#leases.get(id)?.keys ?? [], (name) => Buffer.from(name, 'latin1'))
   }
 
   state(id: LeaseId): LeaseState | undefined {
@@ -66,7 +66,7 @@ export class Lessor {
     const remainingMs = Math.max(0, Math.min(record.remainingMs, record.ttlSeconds * 1000))
     const expiresAt = this.#deps.monotonic() + remainingMs
     const lease = this.#leases.get(record.id)
-    if (lease === undefined) this.#leases.set(record.id, { record, expiresAt, keys: new Map() })
+    if (lease === undefined) this.#leases.set(record.id, { record, expiresAt, keys: new Set() })
     else Object.assign(lease, { record, expiresAt })
   }
 
@@ -98,7 +98,7 @@ export class Lessor {
     if (before === after) return
     const name = identity(now.key)
     if (before !== 0) this.#leases.get(before)?.keys.delete(name)
-    if (after !== 0) this.#leases.get(after)?.keys.set(name, now.key)
+    if (after !== 0) this.#leases.get(after)?.keys.add(name)
   }
 
   /** Whether the lease is there and its time is up. */

@@ -2,10 +2,11 @@ import type { ChangeEvent, KeyVersion, Revision } from '#pkg/kine/backend.ts'
 import type { Dialect, LogRow } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
 import type { KeyValues } from '#pkg/kine/read/key-values.ts'
+import { changeEvent } from '#pkg/kine/ring/change-event.ts'
 import type { Ring } from '#pkg/kine/ring/ring.ts'
 import { inRange } from '#pkg/kine/keys.ts'
 import type { Watcher } from '#pkg/kine/watch/watcher.ts'
-import { encodeKeyValue, encodeTombstone } from '#pkg/kine/wire/key-value.ts'
+import { encodeKeyValue } from '#pkg/kine/wire/key-value.ts'
 
 /** Events and bytes after which one step of one watcher ends, behind a whole revision. */
 const STEP_EVENTS = 1000
@@ -94,10 +95,5 @@ async function readFromLog(watcher: Watcher, from: Revision, deps: CatchUpDeps):
 
 /** A row of the log as the ring would hold it. */
 export function toEvent({ now, value, previous, previousValue }: LogRow): ChangeEvent {
-  return {
-    now,
-    kv: now.version === 0 ? encodeTombstone(now) : encodeKeyValue(now, value),
-    previous,
-    previousKv: previous && encodeKeyValue(previous, previousValue),
-  }
+  return changeEvent(now, value, previous, previous && encodeKeyValue(previous, previousValue))
 }

@@ -42,6 +42,12 @@ export function encodeTombstone(version: KeyVersion): Buffer {
   return target
 }
 
+/** The key, of that length, inside an encoded mvccpb.KeyValue, as a view of it. */
+export function keyInside(keyValue: Buffer, length: number): Buffer {
+  const start = 1 + varintSize(length)
+  return keyValue.subarray(start, start + length)
+}
+
 /** The value inside an encoded mvccpb.KeyValue, as a view of it. */
 export function valueOf(keyValue: Buffer): Buffer {
   const reader = new WireReader(keyValue)

@@ -1,7 +1,7 @@
 import type { Key, KeyRange, KeyVersion, LeaseId, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
 import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
 import type { AppendBatch, Head } from '#pkg/kine/dialect/dialect.ts'
-import { identity, ownCopy } from '#pkg/kine/keys.ts'
+import { identity } from '#pkg/kine/keys.ts'
 import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
 import type { VersionView } from '#pkg/kine/read/range.ts'
@@ -105,7 +105,7 @@ export class Batch implements VersionView {
     const previous = this.get(key)
     const modRevision = this.#revision + 1
     const now: KeyVersion = {
-      key: previous?.key ?? ownCopy(key),
+      key,
       id: this.#nextId(),
       modRevision,
       createRevision: previous?.createRevision ?? modRevision,
