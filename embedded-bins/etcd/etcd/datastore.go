@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 
@@ -31,6 +32,8 @@ type options struct {
 //	load     writes changes from standard input to a new data directory
 func datastore(args []string) error {
 	syscall.Umask(0o077)
+	// A key press reaches the whole process group; whoever started this ends it in order.
+	signal.Ignore(os.Interrupt)
 	if len(args) == 0 {
 		return errors.New("want prepare, dump, revision or load")
 	}

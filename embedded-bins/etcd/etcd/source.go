@@ -156,6 +156,11 @@ func fetchSnapshot(o options) (*source, error) {
 		s.close()
 		return nil, err
 	}
+	// A snapshot is waited for without end.
+	if _, err := askRevision(config); err != nil {
+		s.close()
+		return nil, err
+	}
 	file := filepath.Join(dir, "db")
 	if _, err := snapshot.SaveWithVersion(context.Background(), zap.NewNop(), config, file); err != nil {
 		s.close()
@@ -168,24 +173,32 @@ func fetchSnapshot(o options) (*source, error) {
 	return s, nil
 }
 
-// printRevision asks a running member, which answers with what the majority has committed.
 func printRevision(o options) error {
 	config, err := clientConfig(o)
 	if err != nil {
 		return err
 	}
-	client, err := clientv3.New(config)
+	revision, err := askRevision(config)
 	if err != nil {
 		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]int64{"revision": revision})
+}
+
+// askRevision asks a running member, which answers with what the majority has committed.
+func askRevision(config clientv3.Config) (int64, error) {
+	client, err := clientv3.New(config)
+	if err != nil {
+		return 0, err
 	}
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	reply, err := client.Get(ctx, "k0s-datastore", clientv3.WithCountOnly())
 	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", config.Endpoints[0], err)
+		return 0, fmt.Errorf("cannot read %s: %w", config.Endpoints[0], err)
 	}
-	return json.NewEncoder(os.Stdout).Encode(map[string]int64{"revision": reply.Header.Revision})
+	return reply.Header.Revision, nil
 }
 
 func clientConfig(o options) (clientv3.Config, error) {
