@@ -69,6 +69,11 @@ export class Access {
     this.#preparing = { byName: endpoint.prepare }
   }
 
+  /** Whether a pooler hands out connections by transaction, as far as that is known: sessions then hold no state. */
+  get pooled(): boolean {
+    return !this.#preparing.byName
+  }
+
   /**
    * Opens a session; if it breaks while it is in use, the database counts as away.
    *
@@ -90,15 +95,15 @@ export class Access {
   }
 
   /**
-   * The first connection: makes the database if there is none of that name.
+   * The first connection: makes the database if there is none of that name and `create` says so.
    *
    * @throws KineError if trying again cannot help; StoreError 'unavailable'
    */
-  async connectFirst(): Promise<Connection> {
+  async connectFirst({ create }: { readonly create: boolean }): Promise<Connection> {
     try {
       return this.#connected(await this.#connectAnywhere(this.#endpoint))
     } catch (error) {
-      if (stateOf(error) === '3D000') return await this.#createDatabase()
+      if (stateOf(error) === '3D000' && create) return await this.#createDatabase()
       if (!isMisconfiguration(error)) this.#failed(error)
       throw this.explain(error)
     }

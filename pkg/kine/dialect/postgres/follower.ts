@@ -73,7 +73,8 @@ export class Follower implements AsyncDisposable {
     const end = (): void => connection.end()
     signal.addEventListener('abort', end, { once: true })
     try {
-      await connection.script(`LISTEN "${channel()}"`, { timeoutMs: QUERY_TIMEOUT_MS })
+      // The pooler's connection would go on listening, for nobody.
+      if (!access.pooled) await connection.script(`LISTEN "${channel()}"`, { timeoutMs: QUERY_TIMEOUT_MS })
       onHead(undefined)
       // The reply to this shows that they do arrive.
       await notify()

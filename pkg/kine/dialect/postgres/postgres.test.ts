@@ -305,6 +305,41 @@ describe('PostgresDialect', function () {
     assert.equal(count('is back'), count('is away'))
   })
 
+  it('polls behind a pooler, where notifications do not arrive', async () => {
+    const [one, two] = [dialectAt(url), dialectAt(`${url}&default_query_exec_mode=exec`)]
+    const state = await one.open()
+    await two.open()
+    const heard: (number | undefined)[] = []
+    await using follower = two.shared.follow((revision) => heard.push(revision))
+    assert.ok(follower)
+    await eventually('told that it polls', () => log.lines.some((line) => line.includes('polling')))
+    await one.append(batch(state, [row(2, 'a')]))
+    const startedAt = performance.now()
+    await eventually('told of revision 2', () => heard.includes(2))
+    assert.ok(performance.now() - startedAt < 900)
+    assert.ok((await two.append(batch(await two.shared.head(), [row(3, 'b')]))).committed)
+  })
+
+  it('commits durably whatever the database is set to', async () => {
+    const name = new URL(url).pathname.slice(1)
+    await server.query(`ALTER DATABASE ${name} SET synchronous_commit = off`)
+    const dialect = dialectAt(url)
+    const state = await dialect.open()
+    assert.match(log.lines.join(), /acknowledged.*fsync/)
+    const flushed = async (): Promise<boolean> =>
+      (await server.query('SELECT pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() = 0'))[0]?.[0] === true
+    let head: Head = state
+    let durable = 0
+    for (let revision = 2; revision < 12; revision += 1) {
+      const next = batch(head, [row(revision, 'a')])
+      assert.ok((await dialect.append(next)).committed)
+      if (await flushed()) durable += 1
+      head = next.next
+    }
+    // The server itself writes at times; without waiting for the disk hardly one commit would be there at once.
+    assert.ok(durable >= 6, `${durable} of 10`)
+  })
+
   it('does not wait for a database that hangs', async () => {
     const dialect = dialectAt(url)
     await dialect.open()

@@ -11,6 +11,7 @@ import type {
   UpstreamRow,
 } from '#pkg/kine/dialect/dialect.ts'
 import { Access } from '#pkg/kine/dialect/postgres/access.ts'
+import { checkServer } from '#pkg/kine/dialect/postgres/check-server.ts'
 import type { Connection } from '#pkg/kine/dialect/postgres/connection.ts'
 import { Follower } from '#pkg/kine/dialect/postgres/follower.ts'
 import { Maintenance } from '#pkg/kine/dialect/postgres/maintenance.ts'
@@ -78,8 +79,9 @@ export class PostgresDialect implements Dialect {
 
   /** @throws KineError when the endpoint, its rights or the layout are wrong; StoreError 'unavailable' */
   async open(): Promise<StoredState> {
-    const connection = await this.#access.connectFirst()
+    const connection = await this.#access.connectFirst({ create: !this.#readOnly })
     try {
+      await checkServer(connection, this.#log)
       const state = await this.#prepare(connection)
       this.#clusterId = state.clusterId
       this.#writer.adopt(connection)

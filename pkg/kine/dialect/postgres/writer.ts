@@ -10,6 +10,9 @@ import { readHead } from '#pkg/kine/dialect/postgres/version.ts'
 /** As long as etcd gives a request; whether it was committed must then be found out from the head. */
 const COMMIT_TIMEOUT_MS = 7_000
 
+/** An instance that stops while it holds the lock loses it; said again here because a pooler's sessions hold no state. */
+const BEGIN = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'"
+
 /** The one connection that writes: commits batches, and holds the lock on the head. */
 export class Writer {
   readonly #access: Access
@@ -59,7 +62,7 @@ export class Writer {
     const connection = await this.#connect()
     try {
       const [, head] = await Promise.all([
-        connection.script('BEGIN', { timeoutMs: COMMIT_TIMEOUT_MS }),
+        connection.script(BEGIN, { timeoutMs: COMMIT_TIMEOUT_MS }),
         connection.first(LOCK_HEAD, [], { timeoutMs: COMMIT_TIMEOUT_MS, read: readHead }),
       ])
       if (head === undefined) throw new ConnectionLostError('the head is missing')
