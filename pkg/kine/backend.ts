@@ -174,6 +174,17 @@ export interface StoreStatus {
   readonly sizeInUseBytes: number
 }
 
+/** A hash over the history of a store. */
+export interface KvHash {
+  readonly hash: number
+  /** Newest revision of the store. */
+  readonly revision: Revision
+  /** The hash is over the state at this revision and every change after it, */
+  readonly compactRevision: Revision
+  /** up to this one. */
+  readonly hashRevision: Revision
+}
+
 /** What the etcd services need of a store. Errors: ./errors.ts; gRPC codes exist only in server/. */
 export interface Backend {
   readonly clusterId: number
@@ -198,6 +209,8 @@ export interface Backend {
   leaseTimeToLive(id: LeaseId): Promise<LeaseState | undefined>
   leases(): Promise<readonly LeaseId[]>
   status(): Promise<StoreStatus>
+  /** Of everything up to a revision, 0 for all. @throws CompactedError, FutureRevisionError */
+  hashKv(revision: Revision): Promise<KvHash>
   /** Gives space of compacted rows back to the file system. */
   defragment(): Promise<void>
 }

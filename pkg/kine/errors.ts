@@ -12,6 +12,7 @@ export type StoreErrorKind =
   | 'lease-exists'
   | 'lease-ttl-too-large'
   | 'no-space'
+  | 'corrupt'
   | 'overloaded'
   | 'unavailable'
   | 'stopped'

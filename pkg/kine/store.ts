@@ -3,6 +3,7 @@ import { Applier } from '#pkg/kine/apply.ts'
 import type {
   Backend,
   KeyVersion,
+  KvHash,
   LeaseId,
   LeaseRecord,
   LeaseState,
@@ -27,6 +28,7 @@ import { Leases } from '#pkg/kine/lease/leases.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
 import { load, loadShared } from '#pkg/kine/load.ts'
 import type { Loaded } from '#pkg/kine/load.ts'
+import { everythingAt, hashHistory } from '#pkg/kine/read/hash.ts'
 import { KeyValues } from '#pkg/kine/read/key-values.ts'
 import { Pins } from '#pkg/kine/read/pins.ts'
 import { rangeAt, rangeNow, sortByValue } from '#pkg/kine/read/range.ts'
@@ -262,6 +264,23 @@ export class Store implements Backend {
     const { clusterId, memberId } = this.#state
     const { revision, compactRevision } = this.#applier
     return { clusterId, memberId, revision, compactRevision, sizeBytes: bytes, sizeInUseBytes: inUseBytes }
+  }
+
+  async hashKv(asked: Revision): Promise<KvHash> {
+    await this.#follower?.linearize()
+    const { revision, compactRevision } = this.#applier
+    if (asked > revision) throw new StoreError('future-revision')
+    if (asked > 0 && asked < compactRevision) throw new StoreError('compacted')
+    const hashRevision = asked === 0 ? revision : asked
+    const pin = this.#pins.hold(compactRevision)
+    try {
+      const base = compactRevision > 0 ? (await this.#execute(everythingAt(compactRevision), revision)).versions : []
+      const changes = { from: compactRevision + 1, through: hashRevision }
+      const deps = { dialect: this.#dialect, load: (versions: readonly KeyVersion[]) => this.#keyValues.load(versions) }
+      return { hash: await hashHistory(base, changes, deps), revision, compactRevision, hashRevision }
+    } finally {
+      pin[Symbol.dispose]()
+    }
   }
 
   async defragment(): Promise<void> {

@@ -1,10 +1,22 @@
 import type { Backend } from '#pkg/kine/backend.ts'
+import { AlarmedStore } from '#pkg/kine/server/alarmed-store.ts'
+import { Alarms } from '#pkg/kine/server/alarms.ts'
+import { authMethods } from '#pkg/kine/server/auth.ts'
+import { memberAdd, memberList, memberPromote, memberRemove, memberUpdate } from '#pkg/kine/server/cluster.ts'
 import { compact } from '#pkg/kine/server/compact.ts'
 import { deleteRange } from '#pkg/kine/server/delete-range.ts'
 import type { Methods, StreamOpener, UnaryHandler } from '#pkg/kine/server/grpc-server.ts'
 import { leaseGrant, leaseKeepAlive, leaseLeases, leaseRevoke, leaseTimeToLive } from '#pkg/kine/server/lease.ts'
-import { alarm, defragment, snapshot, status } from '#pkg/kine/server/maintenance.ts'
-import { memberList } from '#pkg/kine/server/member-list.ts'
+import {
+  alarm,
+  defragment,
+  downgrade,
+  hash,
+  hashKv,
+  moveLeader,
+  snapshot,
+  status,
+} from '#pkg/kine/server/maintenance.ts'
 import { put } from '#pkg/kine/server/put.ts'
 import { range } from '#pkg/kine/server/range.ts'
 import { txn } from '#pkg/kine/server/txn.ts'
@@ -18,10 +30,13 @@ export interface MethodDeps {
   readonly hub: WatchHub
   /** Where clients reach this server, for MemberList. */
   readonly clientUrls: readonly string[]
+  /** Those that somebody else raises too; by default only clients do. */
+  readonly alarms?: Alarms
 }
 
 /** The table of the etcd services; what is not in it is answered Unimplemented. */
-export function etcdMethods({ store, hub, clientUrls }: MethodDeps): Methods {
+export function etcdMethods({ store: unguarded, hub, clientUrls, alarms = new Alarms() }: MethodDeps): Methods {
+  const store = new AlarmedStore(unguarded, alarms)
   const encoder = new EventEncoder()
   return {
     unary: new Map<string, UnaryHandler>([
@@ -34,11 +49,20 @@ export function etcdMethods({ store, hub, clientUrls }: MethodDeps): Methods {
       ['/etcdserverpb.Lease/LeaseRevoke', (request) => leaseRevoke(store, request)],
       ['/etcdserverpb.Lease/LeaseTimeToLive', (request) => leaseTimeToLive(store, request)],
       ['/etcdserverpb.Lease/LeaseLeases', () => leaseLeases(store)],
-      ['/etcdserverpb.Maintenance/Status', () => status(store)],
-      ['/etcdserverpb.Maintenance/Alarm', () => alarm(store)],
+      ['/etcdserverpb.Maintenance/Status', () => status(store, alarms)],
+      ['/etcdserverpb.Maintenance/Alarm', (request) => alarm(store, alarms, request)],
       ['/etcdserverpb.Maintenance/Defragment', () => defragment(store)],
+      ['/etcdserverpb.Maintenance/Hash', () => hash(store)],
+      ['/etcdserverpb.Maintenance/HashKV', (request) => hashKv(store, request)],
       ['/etcdserverpb.Maintenance/Snapshot', () => snapshot()],
+      ['/etcdserverpb.Maintenance/MoveLeader', (request) => moveLeader(store, request)],
+      ['/etcdserverpb.Maintenance/Downgrade', (request) => downgrade(request)],
       ['/etcdserverpb.Cluster/MemberList', () => memberList(store, clientUrls)],
+      ['/etcdserverpb.Cluster/MemberAdd', () => memberAdd()],
+      ['/etcdserverpb.Cluster/MemberRemove', (request) => memberRemove(store, request)],
+      ['/etcdserverpb.Cluster/MemberUpdate', (request) => memberUpdate(store, request)],
+      ['/etcdserverpb.Cluster/MemberPromote', (request) => memberPromote(store, request)],
+      ...authMethods(store),
     ]),
     streams: new Map<string, StreamOpener>([
       ['/etcdserverpb.Watch/Watch', (call) => watch({ store, hub, encoder }, call)],

@@ -16,6 +16,7 @@ export const GrpcCode = {
   unimplemented: 12,
   internal: 13,
   unavailable: 14,
+  dataLoss: 15,
 } as const
 
 /** A gRPC status as an exception. */
@@ -38,6 +39,7 @@ const STORE_STATUS: Readonly<Record<StoreErrorKind, readonly [code: number, text
   'lease-exists': [GrpcCode.failedPrecondition, 'etcdserver: lease already exists'],
   'lease-ttl-too-large': [GrpcCode.outOfRange, 'etcdserver: too large lease TTL'],
   'no-space': [GrpcCode.resourceExhausted, 'etcdserver: mvcc: database space exceeded'],
+  corrupt: [GrpcCode.dataLoss, 'etcdserver: corrupt cluster'],
   overloaded: [GrpcCode.resourceExhausted, 'etcdserver: too many requests'],
   unavailable: [GrpcCode.unavailable, 'etcdserver: request timed out'],
   stopped: [GrpcCode.unavailable, 'etcdserver: server stopped'],

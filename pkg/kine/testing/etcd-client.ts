@@ -133,6 +133,17 @@ export class EtcdClient {
     return this.#unary(methodOf(exactServices, method), request, {})
   }
 
+  /** Bytes as they are to a method that need not exist. */
+  raw(method: string, message: Buffer): Promise<unknown> {
+    const same = (bytes: Buffer): Buffer => bytes
+    return new Promise((resolvePromise, reject) => {
+      this.#client.makeUnaryRequest(`/etcdserverpb.${method}`, same, same, message, (error, response) => {
+        if (error === null) resolvePromise(response)
+        else reject(error)
+      })
+    })
+  }
+
   #unary(definition: Definition, request: object, { deadlineMs }: { readonly deadlineMs?: number }): Promise<Message> {
     return new Promise((resolvePromise, reject) => {
       this.#client.makeUnaryRequest(
