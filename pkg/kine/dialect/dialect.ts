@@ -135,7 +135,11 @@ export interface Dialect {
    * IMPORT_PENDING (import/incomplete.ts).
    */
   open(): Promise<StoredState>
-  /** Newest version of every key behind `after` in key order, tombstones included; a page of any size, empty at the end. */
+  /**
+   * Newest version of every key, tombstones included, in an order of the database's own: from its beginning, or behind
+   * the last key of the page before; a page of any size, empty at the end. What is committed after the first page was
+   * asked for may be missing.
+   */
   readIndex(after: Key | undefined): Promise<readonly KeyVersion[]>
   /**
    * Commits the batch if the head is still `batch.after`; resolves once durable. Of a shared database a rejection

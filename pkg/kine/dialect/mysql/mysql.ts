@@ -60,9 +60,8 @@ export class MysqlDialect implements Dialect {
   readonly #tail: Tail
   readonly #readers: ReaderPool
   readonly #pruner: Pruner
+  /** What `readIndex` is reading. */
   #snapshot: Snapshot | undefined
-  /** Something was written here since the snapshot was taken. */
-  #outdated = false
   #mariadb = true
 
   constructor({ endpoint, pool, readOnly = false }: MysqlOptions, { log }: MysqlDeps) {
@@ -101,7 +100,6 @@ export class MysqlDialect implements Dialect {
   }
 
   async append(batch: AppendBatch): Promise<AppendResult> {
-    this.#outdated = true
     return await translated(this.#writer.append(batch))
   }
 
@@ -154,21 +152,25 @@ export class MysqlDialect implements Dialect {
     )
     if (found.upstreamOnly) return UPSTREAM_ONLY
     const snapshot = await this.#takeSnapshot()
-    return await snapshot.state()
+    try {
+      return await snapshot.state()
+    } finally {
+      await snapshot.end()
+    }
   }
 
-  /** Continues the snapshot that `open` has left, unless something was written here since. */
+  /** A snapshot of its own for each time the index is read: what it lacks must have been committed later. */
   async #readIndex(after: Key | undefined): Promise<readonly KeyVersion[]> {
-    const usable = this.#snapshot?.alive === true && (after !== undefined || !this.#outdated)
-    const snapshot = usable && this.#snapshot !== undefined ? this.#snapshot : await this.#takeSnapshot()
-    return await snapshot.indexPage(after)
+    if (after === undefined) {
+      await this.#snapshot?.end()
+      this.#snapshot = await this.#takeSnapshot()
+    }
+    if (this.#snapshot === undefined) throw new MysqlError('the index is read from its beginning', { lost: false })
+    return await this.#snapshot.nextPage()
   }
 
   async #takeSnapshot(): Promise<Snapshot> {
-    await this.#snapshot?.end()
-    this.#outdated = false
-    this.#snapshot = await Snapshot.begin(await this.#connector.connect({ idleSeconds: SNAPSHOT_IDLE_SECONDS }))
-    return this.#snapshot
+    return await Snapshot.begin(await this.#connector.connect({ idleSeconds: SNAPSHOT_IDLE_SECONDS }))
   }
 
   async #connectOrCreate(): Promise<Session> {

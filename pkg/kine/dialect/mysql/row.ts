@@ -1,6 +1,5 @@
 import type { KeyVersion, LeaseId, RowId } from '#pkg/kine/backend.ts'
 import type { Row } from '#pkg/kine/dialect/mysql/session.ts'
-import { ownCopy } from '#pkg/kine/keys.ts'
 import { canonicalInt64 } from '#pkg/kine/wire/int64.ts'
 
 /** Columns that `keyVersion` reads, in its order. */
@@ -21,7 +20,7 @@ export function leaseId(value: unknown): LeaseId {
   return typeof value === 'string' ? canonicalInt64(value) : integer(value)
 }
 
-/** A binary column. The bytes are the driver's own copy, or a view of what it received. */
+/** A binary column: a view of what was received, so who keeps it for long must copy it. */
 export function bytes(value: unknown): Buffer {
   if (!Buffer.isBuffer(value)) throw new TypeError('the database holds no bytes where bytes belong')
   return value
@@ -32,8 +31,7 @@ export function keyVersion(row: Row, at = 0): KeyVersion {
   return {
     id: integer(row[at]),
     modRevision: integer(row[at + 1]),
-    // A copy: mysql2 cuts small columns out of the packet, which an index entry would keep alive.
-    key: ownCopy(bytes(row[at + 2])),
+    key: bytes(row[at + 2]),
     createRevision: integer(row[at + 3]),
     version: integer(row[at + 4]),
     lease: leaseId(row[at + 5]),

@@ -207,6 +207,7 @@ describe('MysqlDialect, shared', function () {
     const [one] = await openTwo()
     await one.append(batchAfter(FRESH, [newRow(2, 'a')]))
     await one.readValues([2048])
+    await one.shared.head()
     const ids = await server.query(`SELECT id FROM information_schema.processlist WHERE db = '${name()}'`)
     assert.ok(ids.length >= 3)
     for (const [id] of ids) await server.query(`KILL ${String(id)}`).catch(() => undefined)

@@ -1,16 +1,14 @@
-import type { Key, KeyVersion, LeaseRecord } from '#pkg/kine/backend.ts'
+import type { KeyVersion, LeaseRecord } from '#pkg/kine/backend.ts'
 import type { StoredState } from '#pkg/kine/dialect/dialect.ts'
 import { NOW_MS } from '#pkg/kine/dialect/mysql/append-sql.ts'
 import { HEAD_COLUMNS, headOf } from '#pkg/kine/dialect/mysql/head.ts'
 import { integer, keyVersion, leaseId, VERSION_COLUMNS } from '#pkg/kine/dialect/mysql/row.ts'
 import type { Row, Session } from '#pkg/kine/dialect/mysql/session.ts'
-import { identity } from '#pkg/kine/keys.ts'
 
 const QUERY_MS = 30_000
-/** Rows of the log a query of the scan. */
-const SCAN_ROWS = 5_000
-/** Versions a page of the index. */
-const PAGE_ROWS = 5_000
+/** Versions of a page. */
+const PAGE_ROWS = 2_000
+const COLUMNS = VERSION_COLUMNS.map((column) => `l.${column}`).join(',')
 
 /**
  * What the database holds at one moment: a transaction that reads, so that nothing is seen of what others commit or
@@ -18,8 +16,7 @@ const PAGE_ROWS = 5_000
  */
 export class Snapshot {
   readonly #session: Session
-  #index: readonly KeyVersion[] | undefined
-  #at = 0
+  #last = -1
 
   /** Takes over the session. @throws MysqlError */
   static async begin(session: Session): Promise<Snapshot> {
@@ -53,42 +50,18 @@ export class Snapshot {
   }
 
   /** See Dialect.readIndex; it ends with the page that is empty. @throws MysqlError */
-  async indexPage(after: Key | undefined): Promise<readonly KeyVersion[]> {
-    this.#index ??= await this.#scan()
-    const next = this.#index[this.#at]
-    if (after !== undefined && next !== undefined && next.key.compare(after) <= 0) {
-      this.#at = this.#index.findIndex(({ key }) => key.compare(after) > 0)
-      if (this.#at < 0) this.#at = this.#index.length
-    }
-    const page = this.#index.slice(this.#at, this.#at + PAGE_ROWS)
-    this.#at += page.length
+  async nextPage(): Promise<readonly KeyVersion[]> {
+    // In the order of the table: by key hash, each row would be somewhere else.
+    const newest = 'SELECT n.id FROM k0s_log n WHERE n.key_hash = l.key_hash ORDER BY n.id DESC LIMIT 1'
+    const sql = `SELECT ${COLUMNS} FROM k0s_log l WHERE l.id > ? AND l.id = (${newest}) ORDER BY l.id LIMIT ${PAGE_ROWS}`
+    const page = (await this.#session.execute(sql, [this.#last], QUERY_MS)).map((row) => keyVersion(row))
+    this.#last = page.at(-1)?.id ?? this.#last
     if (page.length === 0) await this.end()
     return page
   }
 
-  /** False once it has ended, or the server has ended it. */
-  get alive(): boolean {
-    return this.#session.alive
-  }
-
   async end(): Promise<void> {
     await this.#session.close()
-  }
-
-  /** The index by key hash would lead to the newest versions only, but one by one; the log is read in its order. */
-  async #scan(): Promise<readonly KeyVersion[]> {
-    const newest = new Map<string, KeyVersion>()
-    const sql = `SELECT ${VERSION_COLUMNS.join(',')} FROM k0s_log WHERE id > ? ORDER BY id LIMIT ${SCAN_ROWS}`
-    for (let last = -1, more = true; more;) {
-      const rows = await this.#session.execute(sql, [last], QUERY_MS)
-      for (const row of rows) {
-        const version = keyVersion(row)
-        newest.set(identity(version.key), version)
-        last = version.id
-      }
-      more = rows.length === SCAN_ROWS
-    }
-    return [...newest.values()].sort((a, b) => a.key.compare(b.key))
   }
 }
 
