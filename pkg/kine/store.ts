@@ -284,7 +284,8 @@ export class Store implements Backend {
   }
 
   async defragment(): Promise<void> {
-    await this.#compactor.idle()
+    // Of a shared database what was compacted last stays for a while, longer than clients wait for this call.
+    if (this.#dialect.shared === undefined) await this.#compactor.idle()
     await this.#dialect.defragment()
   }
 

@@ -87,7 +87,8 @@ onEach(KINE_TARGETS, 'all services', (on) => {
           () => undefined,
           (reason: unknown) => reason as ServiceError,
         )
-        const [code, details] = [Number(error?.code ?? 0), error?.details ?? '']
+        const code: number = error?.code ?? 0
+        const details = error?.details ?? ''
         if (code === 12) assert.match(details, /kine/, `${service}/${method}`)
         assert.notEqual(code, 2, `${service}/${method}: ${details}`)
         assert.notEqual(code, 13, `${service}/${method}: ${details}`)
