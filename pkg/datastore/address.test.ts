@@ -19,7 +19,8 @@ describe('parseStoreAddress', () => {
     for (const text of ['state.db', 'etcd://relative', 'redis://u:secret@h', 'mysql://u:secret@tcp(h']) {
       assert.throws(
         () => parseStoreAddress('--to', text),
-        ({ message }: Error) => message.startsWith('--to ') && !message.includes('secret') && message.includes('etcd:///'),
+        ({ message }: Error) =>
+          message.startsWith('--to ') && !message.includes('secret') && message.includes('etcd:///'),
         text,
       )
     }
