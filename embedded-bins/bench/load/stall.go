@@ -94,7 +94,8 @@ func updateAtRate(ctx context.Context, client *clientv3.Client, o *options) (sta
 		latencies = append(latencies, one.took)
 		result.lastRevision = max(result.lastRevision, one.revision)
 	}
-	result.figures = summarize(latencies, time.Since(began))
+	result.figures = summarize(latencies)
+	result.PerSecond = float64(count) / time.Since(began).Seconds()
 	return result, nil
 }
 

@@ -56,7 +56,7 @@ func runWatch(ctx context.Context, o *options) (any, error) {
 	for _, some := range latencies {
 		all = append(all, some...)
 	}
-	return fanOut{summarize(all, o.duration), written, len(all), written * o.watchers}, nil
+	return fanOut{summarize(all), written, len(all), written * o.watchers}, nil
 }
 
 // receive returns the ages of the events as they come, at most n.
