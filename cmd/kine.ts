@@ -8,13 +8,16 @@ import {
   DEFAULT_LISTEN_ADDRESS,
   DEFAULT_MAX_IDLE_CONNECTIONS,
   DEFAULT_MAX_IDLE_TIME_MS,
+  DEFAULT_METRICS_BIND_ADDRESS,
+  DEFAULT_SLOW_MS,
+  DEFAULT_VALUE_CACHE_BYTES,
+  DEFAULT_WATCH_CACHE_BYTES,
 } from '#pkg/kine/options.ts'
 
 /** Flags of the upstream program that change nothing here: accepted, so that a command line goes on working. */
 const withoutEffect = {
   'log-format': flag.text('format of the log', { default: 'plain', env: 'KINE_LOG_FORMAT', hidden: true }),
   'metrics-enable-profiling': flag.bool('', { env: 'KINE_METRICS_ENABLE_PROFILING', hidden: true }),
-  'slow-sql-threshold': flag.duration('', { defaultMs: 1_000, env: 'KINE_SLOW_SQL_THRESHOLD', hidden: true }),
   'slow-sql-warning-threshold': flag.duration('', {
     defaultMs: 5_000,
     env: 'KINE_SLOW_SQL_WARNING_THRESHOLD',
@@ -67,8 +70,8 @@ const serverFlags = {
   'trusted-ca-file': flag.optionalPath("authority of the clients' certificates; clients then need one", {
     env: 'KINE_TRUSTED_CA_FILE',
   }),
-  'metrics-bind-address': flag.text('address of the metrics, host:port; 0 for none', {
-    default: '0',
+  'metrics-bind-address': flag.text('address of metrics and health, host:port, without TLS; 0 for none', {
+    default: DEFAULT_METRICS_BIND_ADDRESS,
     env: 'KINE_METRICS_BIND_ADDRESS',
   }),
   // The metrics are never served with TLS.
@@ -79,8 +82,21 @@ const serverFlags = {
     env: 'KINE_WATCH_PROGRESS_NOTIFY_INTERVAL',
   }),
   'watch-cache-bytes': flag.integer('bytes of recent changes kept in memory (not upstream)', {
-    default: 16 * 1024 * 1024,
+    default: DEFAULT_WATCH_CACHE_BYTES,
     min: 1024 * 1024,
+  }),
+  'value-cache-bytes': flag.integer('bytes of single values kept in memory (not upstream)', {
+    default: DEFAULT_VALUE_CACHE_BYTES,
+    min: 0,
+  }),
+  'slow-sql-threshold': flag.duration('log database calls and requests that take longer; 0s for none', {
+    defaultMs: DEFAULT_SLOW_MS,
+    env: 'KINE_SLOW_SQL_THRESHOLD',
+  }),
+  'quota-backend-bytes': flag.integer('size of the database from which on writes are refused, as in etcd; 0 for none', {
+    default: 0,
+    min: 0,
+    env: 'KINE_QUOTA_BACKEND_BYTES',
   }),
 } satisfies FlagTable
 
@@ -98,6 +114,11 @@ export const kine = defineCommand({
       description:
         'An etcd on PostgreSQL, which other hosts may serve at the same time; KINE_ENDPOINT names the database',
       command: 'kine --listen-address=unix:///run/kine.sock --ca-file=/etc/ssl/postgres-ca.crt',
+    },
+    {
+      description: 'The same with MariaDB or MySQL, metrics for the host only, and writes refused from 8 GiB on',
+      command:
+        "kine --endpoint='mysql://kine@tcp(db.example:3306)/kubernetes' --ca-file=/etc/ssl/mysql-ca.crt --metrics-bind-address=127.0.0.1:2380 --quota-backend-bytes=8589934592",
     },
   ],
   flags: { ...outputFlags({ verbose: true }), ...serverFlags, ...databaseFlags, ...withoutEffect },
@@ -117,6 +138,9 @@ export const kine = defineCommand({
       metricsBindAddress: flags['metrics-bind-address'],
       watchProgressNotifyIntervalMs: flags['watch-progress-notify-interval'],
       watchCacheBytes: flags['watch-cache-bytes'],
+      valueCacheBytes: flags['value-cache-bytes'],
+      slowSqlThresholdMs: flags['slow-sql-threshold'],
+      quotaBackendBytes: flags['quota-backend-bytes'],
       caFile: flags['ca-file'],
       certFile: flags['cert-file'],
       keyFile: flags['key-file'],

@@ -11,12 +11,18 @@ export interface KineOptions extends DatabaseOptions {
   readonly serverKeyFile?: string | undefined
   /** CA of the clients' certificates, PEM file; with it, clients need one. */
   readonly trustedCaFile?: string | undefined
-  /** `host:port` of the metrics listener, `0` or empty for none. Default none. */
+  /** `host:port` of the metrics listener, `0` for none, empty for upstream's `:8080`. Default none. */
   readonly metricsBindAddress?: string | undefined
   /** Interval of watch progress notifications, milliseconds. Default 5000. */
   readonly watchProgressNotifyIntervalMs?: number | undefined
   /** Bytes of recent changes kept in memory. Default 16 MiB. */
   readonly watchCacheBytes?: number | undefined
+  /** Bytes of single values kept in memory. Default 2 MiB. */
+  readonly valueCacheBytes?: number | undefined
+  /** Calls to the database and requests that take longer are logged, milliseconds; 0 for none. Default 1000. */
+  readonly slowSqlThresholdMs?: number | undefined
+  /** Allocated size of the database from which on writes are refused, as in etcd; 0 for none. Default 0. */
+  readonly quotaBackendBytes?: number | undefined
 }
 
 /** How a database server is reached; of no effect on SQLite. */
@@ -47,6 +53,13 @@ export interface KineFiles {
 export const DEFAULT_LISTEN_ADDRESS = 'tcp://127.0.0.1:2379'
 /** Default of --endpoint, as upstream. */
 export const DEFAULT_ENDPOINT = 'sqlite://./db/state.db'
+/** Default of --metrics-bind-address, as upstream. */
+export const DEFAULT_METRICS_BIND_ADDRESS = ':8080'
+/** Default of --slow-sql-threshold, as upstream. */
+export const DEFAULT_SLOW_MS = 1_000
+/** Defaults of --watch-cache-bytes and --value-cache-bytes. */
+export const DEFAULT_WATCH_CACHE_BYTES = 16 * 1024 * 1024
+export const DEFAULT_VALUE_CACHE_BYTES = 2 * 1024 * 1024
 /** Default of --datastore-max-open-connections; upstream sets no limit. */
 export const DEFAULT_MAX_OPEN_CONNECTIONS = 8
 /** Defaults of --datastore-max-idle-connections and --datastore-connection-max-idle-time, as upstream. */

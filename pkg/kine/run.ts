@@ -4,12 +4,23 @@ import { errorMessage } from '#pkg/errors/error.ts'
 import { dialectFor } from '#pkg/kine/dialect/open.ts'
 import { describeEndpoint, parseEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import { KineError, StoreError } from '#pkg/kine/errors.ts'
-import { Metrics, serveMetrics } from '#pkg/kine/metrics.ts'
-import { DEFAULT_ENDPOINT, DEFAULT_LISTEN_ADDRESS } from '#pkg/kine/options.ts'
+import { checkTlsFiles } from '#pkg/kine/endpoint/tls-files.ts'
+import { Observation } from '#pkg/kine/metrics/observation.ts'
+import { serveMetrics } from '#pkg/kine/metrics/serve.ts'
+import type { MetricsDeps } from '#pkg/kine/metrics/serve.ts'
+import {
+  DEFAULT_ENDPOINT,
+  DEFAULT_LISTEN_ADDRESS,
+  DEFAULT_METRICS_BIND_ADDRESS,
+  DEFAULT_SLOW_MS,
+  DEFAULT_VALUE_CACHE_BYTES,
+  DEFAULT_WATCH_CACHE_BYTES,
+} from '#pkg/kine/options.ts'
 import type { KineFiles, KineOptions } from '#pkg/kine/options.ts'
 import { GrpcServer } from '#pkg/kine/server/grpc-server.ts'
 import type { TlsOptions } from '#pkg/kine/server/grpc-server.ts'
 import { listen, listenUrl, parseListenAddress } from '#pkg/kine/server/listen.ts'
+import type { ListenAddress } from '#pkg/kine/server/listen.ts'
 import { etcdMethods } from '#pkg/kine/server/methods.ts'
 import { Store } from '#pkg/kine/store.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -26,8 +37,6 @@ export interface KineDeps {
   readonly onReady?: () => void
 }
 
-const RING_BYTES = 16 * 1024 * 1024
-const CACHE_BYTES = 2 * 1024 * 1024
 const PROGRESS_INTERVAL_MS = 5_000
 /** Time that answers under way get at the end before their connections are cut. */
 const DRAIN_MS = 1_000
@@ -46,33 +55,36 @@ export async function runKine(options: KineOptions, deps: KineDeps): Promise<voi
   const database = describeEndpoint(endpoint)
   const metricsAddress = parseMetricsAddress(options.metricsBindAddress)
   const tls = await readTls(options)
-  const metrics = new Metrics()
+  await checkTlsFiles(endpoint)
+  const observation = new Observation(
+    { slowMs: options.slowSqlThresholdMs ?? DEFAULT_SLOW_MS, quotaBytes: options.quotaBackendBytes ?? 0 },
+    log,
+  )
   const failed = Promise.withResolvers<never>()
   // Whoever waits sees the failure; before and after that it must not count as unhandled.
   failed.promise.catch(() => undefined)
   await using cleanup = new AsyncDisposableStack()
 
-  const dialect = await dialectFor(endpoint, options, { files, log, onFailure: failed.reject })
+  const dialect = observation.aroundDialect(
+    await dialectFor(endpoint, options, { files, log, onFailure: failed.reject }),
+  )
   const store = await openStore(
     {
-      ringBytes: options.watchCacheBytes ?? RING_BYTES,
-      cacheBytes: CACHE_BYTES,
+      ringBytes: options.watchCacheBytes ?? DEFAULT_WATCH_CACHE_BYTES,
+      cacheBytes: options.valueCacheBytes ?? DEFAULT_VALUE_CACHE_BYTES,
       progressIntervalMs: options.watchProgressNotifyIntervalMs ?? PROGRESS_INTERVAL_MS,
     },
-    { dialect, log, signal, onCommit: (durationMs) => metrics.observeCommit(durationMs), onFailure: failed.reject },
+    { dialect, log, signal, onCommit: (durationMs) => observation.onCommit(durationMs), onFailure: failed.reject },
   )
   if (store === undefined) return
   cleanup.defer(() => closeStore(store, log))
 
   const clientUrls = [listenUrl(address, tls === undefined ? 'http' : 'https')]
-  const grpc = new GrpcServer(tls, {
-    methods: etcdMethods({ store, hub: store.hub, clientUrls }),
-    onHandled: (path, code) => metrics.countHandled(path, code),
-  })
-  if (metricsAddress !== undefined) {
-    const gauges = () => readGauges(store, grpc)
-    cleanup.use(await serveMetrics(metricsAddress, metrics, gauges))
-  }
+  const { alarms } = observation
+  const methods = etcdMethods({ store: observation.aroundStore(store), hub: store.hub, clientUrls, alarms })
+  const grpc = new GrpcServer(tls, observation.aroundMethods(methods))
+  cleanup.use(observation.watchSize(store))
+  cleanup.use(await tryServeMetrics(metricsAddress, observation.endpoints(store, grpc), log))
   await listen(grpc.server, address)
   cleanup.defer(() => stopServer(grpc))
   log.info('kine is ready', {
@@ -125,23 +137,24 @@ async function closeStore(store: Store, log: Logger): Promise<void> {
   }
 }
 
-async function readGauges(store: Store, grpc: GrpcServer): ReturnType<Parameters<typeof serveMetrics>[2]> {
-  const { sizeBytes, sizeInUseBytes, revision, compactRevision } = await store.status()
-  const { keys, ringBytes, hub } = store
-  return {
-    sizeBytes,
-    sizeInUseBytes,
-    revision,
-    compactRevision,
-    keys,
-    ringBytes,
-    watchers: hub.watchers,
-    sessions: grpc.sessions,
+/** A store that works is worth more than its metrics: when their address is taken, it serves without them. */
+async function tryServeMetrics(
+  address: ListenAddress | undefined,
+  deps: MetricsDeps,
+  log: Logger,
+): Promise<AsyncDisposable | undefined> {
+  if (address === undefined) return undefined
+  try {
+    return await serveMetrics(address, deps)
+  } catch (error) {
+    log.error('cannot serve metrics', { err: errorMessage(error) })
+    return undefined
   }
 }
 
-function parseMetricsAddress(text: string | undefined): ReturnType<typeof parseListenAddress> | undefined {
-  return text === undefined || text === '' || text === '0' ? undefined : parseListenAddress(text)
+function parseMetricsAddress(text: string | undefined): ListenAddress | undefined {
+  if (text === undefined || text === '0') return undefined
+  return parseListenAddress(text === '' ? DEFAULT_METRICS_BIND_ADDRESS : text, '--metrics-bind-address')
 }
 
 async function readTls(options: KineOptions): Promise<TlsOptions | undefined> {

@@ -19,15 +19,22 @@ const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 
 export class Http2Server {
   /** To listen on. Its `close` event comes once it does not listen and the last connection has ended. */
   readonly server: Server
-  readonly #connections = new Set<Connection>()
+  readonly #connections = new Map<Connection, Socket>()
+  /** Of connections that are closed. */
+  #receivedBytes = 0
+  #sentBytes = 0
 
   constructor(certificates: TlsOptions | undefined, onStream: (stream: ServerStream) => StreamListener) {
     const onSocket = (socket: Socket): void => {
       const connection: Connection = new Connection(socket, {
         onStream,
-        onClose: () => this.#connections.delete(connection),
+        onClose: () => {
+          if (!this.#connections.delete(connection)) return
+          this.#receivedBytes += socket.bytesRead
+          this.#sentBytes += socket.bytesWritten
+        },
       })
-      this.#connections.add(connection)
+      this.#connections.set(connection, socket)
     }
     this.server =
       certificates === undefined
@@ -40,15 +47,26 @@ export class Http2Server {
     return this.#connections.size
   }
 
+  /** Bytes of all connections since the start: the sockets count them anyway. */
+  get traffic(): { readonly receivedBytes: number; readonly sentBytes: number } {
+    let receivedBytes = this.#receivedBytes
+    let sentBytes = this.#sentBytes
+    for (const socket of this.#connections.values()) {
+      receivedBytes += socket.bytesRead
+      sentBytes += socket.bytesWritten
+    }
+    return { receivedBytes, sentBytes }
+  }
+
   /** Listens no more; connections end with the last stream that they have. */
   close(): void {
     this.server.close()
-    for (const connection of this.#connections) connection.close()
+    for (const connection of this.#connections.keys()) connection.close()
   }
 
   /** Cuts every connection. */
   destroy(): void {
-    for (const connection of this.#connections) connection.destroy()
+    for (const connection of this.#connections.keys()) connection.destroy()
   }
 }
 

@@ -18,9 +18,15 @@ export interface StreamedMessage {
 export class Call {
   readonly #stream: ServerStream
   #drained: (() => void) | undefined
+  #code: number | undefined
 
   constructor(stream: ServerStream) {
     this.#stream = stream
+  }
+
+  /** gRPC status code that `finish` ended the call with, undefined before. */
+  get code(): number | undefined {
+    return this.#code
   }
 
   /** The client has gone, or the call is answered. */
@@ -77,7 +83,9 @@ export class Call {
   /** Ends the call with a status; OK after messages of a stream. */
   finish(error?: unknown): void {
     if (this.closed) return
-    const fields = statusFields(error === undefined ? undefined : toStatus(error))
+    const status = error === undefined ? undefined : toStatus(error)
+    this.#code = status?.grpcCode ?? GrpcCode.ok
+    const fields = statusFields(status)
     if (this.#stream.headersSent) this.#stream.end(encodeFields(fields))
     else this.#stream.sendHeaders(encodeFields([CONTENT_TYPE, ...fields], true), true)
   }

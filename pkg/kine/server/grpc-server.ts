@@ -33,11 +33,23 @@ export interface Methods {
   readonly streams: ReadonlyMap<string, StreamOpener>
 }
 
+/** A call that is over. */
+export interface HandledCall {
+  readonly path: string
+  /** gRPC status code. */
+  readonly code: number
+  readonly durationMs: number
+  /** Bytes of the request, undefined for a stream. */
+  readonly requestBytes: number | undefined
+}
+
 /** What the server tells others. */
 export interface GrpcServerDeps {
   readonly methods: Methods
-  /** A call was answered. */
-  readonly onHandled: (path: string, code: number) => void
+  /** A call of a method that exists has begun. */
+  readonly onStarted: (path: string) => void
+  /** It is over. */
+  readonly onHandled: (call: HandledCall) => void
 }
 
 /**
@@ -65,6 +77,11 @@ export class GrpcServer {
     return this.#http2.connections
   }
 
+  /** Bytes from and to all clients since the start. */
+  get traffic(): { readonly receivedBytes: number; readonly sentBytes: number } {
+    return this.#http2.traffic
+  }
+
   /** New calls are refused, streams end with `server stopped`; unary calls that run are still answered. */
   stop(): void {
     this.#stopped = true
@@ -89,13 +106,14 @@ export class GrpcServer {
       return new UnaryListener(call, (message) => void this.#answer(call, path, unary, message))
     }
     const streaming = this.#deps.methods.streams.get(path)
-    if (streaming !== undefined) return this.#serveStream(call, streaming)
+    if (streaming !== undefined) return this.#serveStream(call, path, streaming)
     call.finish(new GrpcError(GrpcCode.unimplemented, unknownMethod(path)))
-    this.#deps.onHandled(path, GrpcCode.unimplemented)
     return NOBODY
   }
 
   async #answer(call: Call, path: string, handler: UnaryHandler, message: Buffer): Promise<void> {
+    const startedAt = performance.now()
+    this.#deps.onStarted(path)
     let code: number = GrpcCode.ok
     try {
       const reply = await handler(message)
@@ -105,10 +123,13 @@ export class GrpcServer {
       code = toStatus(error).grpcCode
       call.finish(error)
     }
-    this.#deps.onHandled(path, code)
+    const durationMs = performance.now() - startedAt
+    this.#deps.onHandled({ path, code, durationMs, requestBytes: message.length })
   }
 
-  #serveStream(call: Call, open: StreamOpener): StreamListener {
+  #serveStream(call: Call, path: string, open: StreamOpener): StreamListener {
+    const startedAt = performance.now()
+    this.#deps.onStarted(path)
     const reader = new FrameReader(MAX_RECEIVE_BYTES)
     const handler = open(call)
     this.#calls.add(call)
@@ -126,6 +147,9 @@ export class GrpcServer {
       onClose: () => {
         this.#calls.delete(call)
         handler.onClose()
+        const durationMs = performance.now() - startedAt
+        // A stream that ends before it is finished was cancelled by its client.
+        this.#deps.onHandled({ path, code: call.code ?? GrpcCode.canceled, durationMs, requestBytes: undefined })
       },
     }
   }

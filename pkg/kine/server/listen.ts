@@ -18,15 +18,15 @@ const SOCKET_DIR_MODE = 0o750
 /**
  * `unix:///path`, `tcp://host:port`, `http(s)://host:port` or `host:port`, as upstream kine's --listen-address.
  *
- * @throws KineError
+ * @throws KineError; it names `flag`
  */
-export function parseListenAddress(text: string): ListenAddress {
+export function parseListenAddress(text: string, flag = '--listen-address'): ListenAddress {
   const unix = /^unix:(?:\/\/)?(\/.+)$/.exec(text)?.[1]
   if (unix !== undefined) return { type: 'unix', path: unix }
   const match = /^(?:(?:tcp|https?):\/\/)?(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]*)):(\d+)$/.exec(text)
   const port = Number(match?.[3] ?? NaN)
   if (match === null || !(port <= 65_535)) {
-    throw new KineError(`--listen-address ${text}: want unix:///path or tcp://host:port`)
+    throw new KineError(`${flag} ${text}: want unix:///path or tcp://host:port`)
   }
   const host = match[1] ?? match[2] ?? ''
   return { type: 'tcp', host: host === '' ? '::' : host, port }

@@ -30,6 +30,7 @@ export class WatchHub {
   readonly #streams = new Set<WatchStream>()
   readonly #progressTimer: NodeJS.Timeout
   #watchers = 0
+  #eventsSent = 0
 
   constructor(options: WatchHubOptions, deps: WatchHubDeps) {
     this.#deps = deps
@@ -38,6 +39,22 @@ export class WatchHub {
 
   get watchers(): number {
     return this.#watchers
+  }
+
+  get streams(): number {
+    return this.#streams.size
+  }
+
+  /** Watchers that have not been given everything that was published. */
+  get slowWatchers(): number {
+    let count = 0
+    for (const { behind } of this.#streams) count += behind
+    return count
+  }
+
+  /** Since the start, to all watchers. */
+  get eventsSent(): number {
+    return this.#eventsSent
   }
 
   /** A stream for one client; the caller closes it. */
@@ -54,6 +71,9 @@ export class WatchHub {
         this.#watchers -= 1
       },
       onClose: () => this.#streams.delete(stream),
+      onSent: (events) => {
+        this.#eventsSent += events
+      },
     })
     this.#streams.add(stream)
     return stream

@@ -17,6 +17,8 @@ export interface WatchStreamDeps extends CatchUpDeps {
   readonly subscribe: (subscription: StreamSubscription) => void
   readonly unsubscribe: (subscription: StreamSubscription) => void
   readonly onClose: () => void
+  /** Events were sent to a watcher. */
+  readonly onSent: (events: number) => void
 }
 
 /** A watcher as the router keeps it. */
@@ -49,6 +51,11 @@ export class WatchStream {
 
   constructor(deps: WatchStreamDeps) {
     this.#deps = deps
+  }
+
+  /** Watchers that have not been given everything that was published. */
+  get behind(): number {
+    return this.#behind.size
   }
 
   /** `id` 0 lets the stream choose. The caller announces the watch, then calls `resume`. */
@@ -93,6 +100,7 @@ export class WatchStream {
     }
     watcher.recentlySent = true
     this.#deps.sink.sendEvents(watcher, last.now.modRevision, events)
+    this.#deps.onSent(events.length)
   }
 
   /** Events from revision `from` up to the newest one will not be delivered. */
@@ -196,6 +204,7 @@ export class WatchStream {
     if (events.length > 0) {
       watcher.recentlySent = true
       this.#deps.sink.sendEvents(watcher, next - 1, events)
+      this.#deps.onSent(events.length)
     }
     watcher.behindFrom = next
     if (next <= this.#deps.revision()) return

@@ -1,0 +1,80 @@
+import { errorMessage } from '#pkg/errors/error.ts'
+import type { Backend } from '#pkg/kine/backend.ts'
+import { AlarmType } from '#pkg/kine/server/alarms.ts'
+import type { Alarms } from '#pkg/kine/server/alarms.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+
+/** How often the size is looked at while there are writes. */
+const INTERVAL_MS = 1_000
+/** etcd's quota where none is set; here only a warning, and again whenever the size has doubled. */
+const WARN_BYTES = 2 * 1024 ** 3
+
+/** When a store is too large. */
+export interface SizeAlarmOptions {
+  /** etcd's --quota-backend-bytes; 0: none. */
+  readonly quotaBytes: number
+}
+
+/** What SizeAlarm works with. */
+export interface SizeAlarmDeps {
+  readonly store: Pick<Backend, 'memberId' | 'status'>
+  readonly alarms: Alarms
+  /** Rises with every write: without writes nothing is looked at. */
+  readonly writes: () => number
+  readonly log: Logger
+}
+
+/**
+ * Raises the alarm `no space` once the allocated size of the database has reached the quota. As in etcd it stays until
+ * somebody disarms it, and comes again if that did not help. Every instance of a shared database looks for itself.
+ */
+export class SizeAlarm implements Disposable {
+  readonly #quotaBytes: number
+  readonly #deps: SizeAlarmDeps
+  readonly #timer: NodeJS.Timeout
+  #seenWrites = -1
+  #looking = false
+  #warnedBytes = WARN_BYTES / 2
+
+  constructor({ quotaBytes }: SizeAlarmOptions, deps: SizeAlarmDeps) {
+    this.#quotaBytes = quotaBytes
+    this.#deps = deps
+    this.#timer = setInterval(() => void this.look(), INTERVAL_MS)
+  }
+
+  /** Looks at the size, unless nothing was written since the last time. */
+  async look(): Promise<void> {
+    const writes = this.#deps.writes()
+    if (this.#looking || writes === this.#seenWrites) return
+    this.#looking = true
+    try {
+      const { sizeBytes } = await this.#deps.store.status()
+      this.#seenWrites = writes
+      this.#judge(sizeBytes)
+    } catch (error) {
+      this.#deps.log.debug('cannot tell the size of the database', { err: errorMessage(error) })
+    } finally {
+      this.#looking = false
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+  }
+
+  #judge(sizeBytes: number): void {
+    const { store, alarms, log } = this.#deps
+    if (this.#quotaBytes === 0) {
+      if (sizeBytes < this.#warnedBytes * 2) return
+      while (sizeBytes >= this.#warnedBytes * 2) this.#warnedBytes *= 2
+      log.warn('the database is large; look for what fills it, or set --quota-backend-bytes', { sizeBytes })
+      return
+    }
+    if (sizeBytes < this.#quotaBytes || alarms.list(AlarmType.noSpace).length > 0) return
+    alarms.activate({ memberId: store.memberId, alarm: AlarmType.noSpace })
+    log.error('the database has reached its quota: writes are refused until it is smaller and the alarm is disarmed', {
+      sizeBytes,
+      quotaBytes: this.#quotaBytes,
+    })
+  }
+}
