@@ -67,6 +67,12 @@ export class Connector {
     return this.#open(undefined)
   }
 
+  /** A statement that takes no time was not answered in time: whoever waits on another session waits in vain, too. */
+  unanswered(error: MysqlError): void {
+    this.#fail(error)
+    this.#deps.onOutage(error)
+  }
+
   /** No more sessions. */
   close(): void {
     this.#closed = true
@@ -93,6 +99,13 @@ export class Connector {
   }
 
   #failed(error: MysqlError): MysqlError {
+    this.#fail(error)
+    // Without a number of the server's it was the network, and that is gone for all of them.
+    if (error.errno === 0 && !isRefusal(error)) this.#deps.onOutage(error)
+    return error
+  }
+
+  #fail(error: MysqlError): void {
     const now = performance.now()
     if (this.#outage === undefined) {
       this.#outage = { since: now, failures: 0, retryAt: 0, error }
@@ -104,9 +117,6 @@ export class Connector {
       this.#outage.retryAt = now + backoffMs(this.#outage.failures, BACKOFF)
       this.#outage.failures += 1
     }
-    // Without a number of the server's it was the network, and that is gone for all of them.
-    if (error.errno === 0 && !isRefusal(error)) this.#deps.onOutage(error)
-    return error
   }
 }
 

@@ -13,6 +13,7 @@ const IDLE_MS = 200
 
 /** The session that looks at the head: MySQL tells nobody of commits, but one row is quickly read. */
 export class Tail {
+  readonly #connector: Connector
   readonly #lane: Lane
   readonly #ownHead: () => Head | undefined
   readonly #listeners = new Set<(revision: Revision | undefined) => void>()
@@ -23,6 +24,7 @@ export class Tail {
 
   /** `ownHead` is that of the newest commit that this instance made. */
   constructor(connector: Connector, ownHead: () => Head | undefined) {
+    this.#connector = connector
     this.#lane = new Lane(connector)
     this.#ownHead = ownHead
   }
@@ -65,9 +67,14 @@ export class Tail {
 
   async #read(): Promise<Head> {
     const session = await this.#lane.get()
-    const head = headOf(await session.execute(`SELECT ${HEAD_COLUMNS} FROM k0s_meta WHERE id=1`, [], HEAD_MS))
-    this.#observe(head)
-    return head
+    try {
+      const head = headOf(await session.execute(`SELECT ${HEAD_COLUMNS} FROM k0s_meta WHERE id=1`, [], HEAD_MS))
+      this.#observe(head)
+      return head
+    } catch (error) {
+      if (error instanceof MysqlError && error.symbol === 'ETIMEDOUT') this.#connector.unanswered(error)
+      throw error
+    }
   }
 
   #observe(head: Head): void {

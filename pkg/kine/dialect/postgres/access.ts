@@ -3,7 +3,13 @@ import { describeEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import type { PostgresEndpoint } from '#pkg/kine/endpoint/postgres.ts'
 import { Connection } from '#pkg/kine/dialect/postgres/connection.ts'
 import type { ConnectionDeps, Preparing } from '#pkg/kine/dialect/postgres/connection.ts'
-import { isMisconfiguration, PostgresError, stateOf, toStoreError } from '#pkg/kine/dialect/postgres/errors.ts'
+import {
+  ConnectionLostError,
+  isMisconfiguration,
+  PostgresError,
+  stateOf,
+  toStoreError,
+} from '#pkg/kine/dialect/postgres/errors.ts'
 import { login } from '#pkg/kine/dialect/postgres/login.ts'
 import type { Row } from '#pkg/kine/dialect/postgres/row.ts'
 import { KineError, StoreError } from '#pkg/kine/errors.ts'
@@ -13,6 +19,8 @@ import type { Logger } from '#pkg/log/logger.ts'
 /** Delay before the next attempt while the database is away. */
 const RETRY = { initialMs: 50, maxMs: 1_000, jitter: 0.5 } as const
 const SETUP_TIMEOUT_MS = 2_000
+/** Statements with no longer a timeout are expected to take no time. */
+const PULSE_MS = 2_000
 
 /**
  * Settings of every session, as far as the server knows them. The planner must not guess: right after the start of a
@@ -59,6 +67,7 @@ export class Access {
   readonly #endpoint: PostgresEndpoint
   readonly #log: Logger
   readonly #preparing: Preparing
+  readonly #sessions = new Set<Connection>()
   #outage: Outage | undefined
   /** Index of the host that answered last. */
   #host = 0
@@ -129,6 +138,16 @@ export class Access {
     this.#log.warn('the database is away', { database: describeEndpoint(this.#endpoint), err: error.message })
   }
 
+  /**
+   * The database does not answer even what takes it no time: whoever waits on another session waits in vain. A commit
+   * alone may well take longer.
+   */
+  #cutAll(error: Error): void {
+    const sessions = [...this.#sessions]
+    this.#sessions.clear()
+    for (const session of sessions) session.destroy(error)
+  }
+
   async #createDatabase(): Promise<Connection> {
     const { database } = this.#endpoint
     const quoted = `"${database.replaceAll('"', '""')}"`
@@ -159,8 +178,11 @@ export class Access {
     endpoint: PostgresEndpoint,
     onNotification?: ConnectionDeps['onNotification'],
   ): Promise<Connection> {
+    let session: Connection | undefined
     const onClose = (error: Error, busy: boolean): void => {
+      if (session !== undefined) this.#sessions.delete(session)
       if (busy) this.#lost(error)
+      if (error instanceof ConnectionLostError && error.silentMs <= PULSE_MS) this.#cutAll(error)
     }
     const deps = { preparing: this.#preparing, onClose, ...(onNotification && { onNotification }) }
     const { hosts } = endpoint
@@ -170,7 +192,9 @@ export class Access {
       if (host === undefined) break
       try {
         const connection = new Connection(await login(endpoint, host), deps)
+        session = connection
         await this.#setUp(connection)
+        this.#sessions.add(connection)
         this.#host = (this.#host + tries) % hosts.length
         return connection
       } catch (error) {

@@ -147,7 +147,9 @@ export class Connection {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.destroy(new ConnectionLostError(`the database has not answered for ${timeoutMs} ms`, { timedOut: true }))
+        this.destroy(
+          new ConnectionLostError(`the database has not answered for ${timeoutMs} ms`, { silentMs: timeoutMs }),
+        )
       }, timeoutMs)
       this.#requests.push({ onRow, resolve, reject, timer, name, error: undefined, tag: '' })
       this.#socket.write(message)

@@ -18,12 +18,18 @@ export class PostgresError extends Error {
 
 /** The connection broke, or was given up because no answer came. */
 export class ConnectionLostError extends Error {
-  readonly timedOut: boolean
+  /** How long an answer was waited for; Infinity if that was not the reason. */
+  readonly silentMs: number
 
-  constructor(reason: string, options: { readonly cause?: unknown; readonly timedOut?: boolean } = {}) {
+  constructor(reason: string, options: { readonly cause?: unknown; readonly silentMs?: number } = {}) {
     super(reason, options)
-    this.timedOut = options.timedOut ?? false
+    this.silentMs = options.silentMs ?? Infinity
     this.name = 'ConnectionLostError'
+  }
+
+  /** No answer came in time. */
+  get timedOut(): boolean {
+    return this.silentMs < Infinity
   }
 }
 
