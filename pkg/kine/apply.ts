@@ -48,6 +48,7 @@ export interface AppliedState {
 export class Applier {
   readonly #state: AppliedState
   #head: Head
+  #newest: KeyVersion | undefined
 
   constructor(state: AppliedState, head: Head) {
     this.#state = state
@@ -57,6 +58,11 @@ export class Applier {
   /** Everything up to here has been applied and published. */
   get head(): Head {
     return this.#head
+  }
+
+  /** The last change that was applied, undefined if there was none since everything was loaded. */
+  get newest(): KeyVersion | undefined {
+    return this.#newest
   }
 
   get revision(): Revision {
@@ -70,6 +76,7 @@ export class Applier {
   /** The state has been replaced as a whole by that of `head`. */
   reset(head: Head): void {
     this.#head = head
+    this.#newest = undefined
   }
 
   apply(commit: Commit): void {
@@ -87,6 +94,7 @@ export class Applier {
     const { compactRevision } = this.#head
     this.#head = commit.head
     if (events.length > 0) {
+      this.#newest = events.at(-1)?.now
       ring.append(events)
       publish(events)
     }

@@ -305,7 +305,7 @@ export class Store implements Backend {
       applier: this.#applier,
       serial,
       tail,
-      reload: () => this.#reload(shared),
+      reload: (sameHistory) => this.#reload(shared, sameHistory),
       onReturn: (awayMs) => {
         this.#lessor.prolong(awayMs)
         this.#expirer.wake()
@@ -315,7 +315,7 @@ export class Store implements Backend {
   }
 
   /** Puts what the database holds in the place of what is in memory, in one turn of the event loop. */
-  async #reload(shared: SharedLog): Promise<void> {
+  async #reload(shared: SharedLog, sameHistory: boolean): Promise<void> {
     const loaded = await loadShared(this.#dialect, shared, this.#options.ringBytes)
     const { head: before } = this.#applier
     this.#index.adopt(loaded.index)
@@ -323,8 +323,8 @@ export class Store implements Backend {
     this.#ring.adopt(loaded.ring)
     this.#keyValues.clear()
     this.#applier.reset(loaded.head)
-    if (loaded.head.revision < before.revision) this.hub.endAll()
-    else this.hub.skipped(before.revision + 1)
+    if (sameHistory) this.hub.skipped(before.revision + 1)
+    else this.hub.endAll()
     this.#compactor.wake(loaded.head.compactRevision)
     this.#expirer.wake()
   }

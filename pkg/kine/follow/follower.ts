@@ -3,6 +3,7 @@ import type { Applier } from '#pkg/kine/apply.ts'
 import type { Revision } from '#pkg/kine/backend.ts'
 import type { Head, SharedLog } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
+import { Availability, isUnavailable } from '#pkg/kine/follow/availability.ts'
 import { Heads, includes, sameHead } from '#pkg/kine/follow/heads.ts'
 import type { Serial } from '#pkg/kine/follow/serial.ts'
 import type { Tail } from '#pkg/kine/follow/tail.ts'
@@ -13,19 +14,23 @@ import type { Logger } from '#pkg/log/logger.ts'
 const RETRY = { initialMs: 100, maxMs: 1000, jitter: 0.5 }
 
 /**
- * What is known of the memory of this instance: equal to the log at the applied head; that, but the log may have gone
- * on by an own commit of unknown outcome; not to be trusted, because something impossible was seen.
+ * What is known of the memory of this instance: `certain`, it is the log up to the applied head; `unverified`, the
+ * database was away or has not confirmed a commit, and what answers now may have gone on by that commit, or be a replica
+ * that lagged behind, or a backup; `broken`, something impossible was seen.
  */
-export type Trust = 'certain' | 'uncertain' | 'broken'
+type Trust = 'certain' | 'unverified' | 'broken'
 
 /** What Follower works with. */
 export interface FollowerDeps {
   readonly shared: SharedLog
   readonly applier: Applier
   readonly serial: Serial
-  readonly tail: Pick<Tail, 'applyUpTo'>
-  /** Loads everything anew from the database and puts it in the place of what is in memory. */
-  readonly reload: () => Promise<void>
+  readonly tail: Pick<Tail, 'applyUpTo' | 'assertSameHistory'>
+  /**
+   * Loads everything anew from the database and puts it in the place of what is in memory. `sameHistory`: what has been
+   * published so far is still true.
+   */
+  readonly reload: (sameHistory: boolean) => Promise<void>
   /** The database answers again after so long: renewals of leases may have been missed. */
   readonly onReturn: (awayMs: number) => void
   readonly log: Logger
@@ -41,11 +46,9 @@ export interface FollowerDeps {
 export class Follower {
   readonly #deps: FollowerDeps
   readonly #heads: Heads
+  readonly #availability: Availability
   #trust: Trust = 'certain'
-  /** When the database was first found away, on the monotonic clock. */
-  #awaySince: number | undefined
-  /** When a commit first failed after the last one that succeeded. */
-  #refusingSince: number | undefined
+  #ownRevision: Revision = 0
   #advancing: { target: Head; readonly done: Promise<void> } | undefined
   #subscription: AsyncDisposable | undefined
   #retryTimer: NodeJS.Timeout | undefined
@@ -55,16 +58,17 @@ export class Follower {
   constructor(deps: FollowerDeps) {
     this.#deps = deps
     this.#heads = new Heads(deps.shared)
+    this.#availability = new Availability({ onReturn: (awayMs) => this.#onReturn(awayMs), log: deps.log })
   }
 
   /** Whether a write may be evaluated on what is in memory without asking the database first. */
   get certain(): boolean {
-    return this.#trust === 'certain'
+    return this.#trust === 'certain' && !this.#availability.away
   }
 
   /** Whether the database does not answer at present. */
   get away(): boolean {
-    return this.#awaySince !== undefined
+    return this.#availability.away
   }
 
   /** Begins to listen for commits of others. */
@@ -76,54 +80,50 @@ export class Follower {
   async linearize(): Promise<void> {
     const { applier, serial } = this.#deps
     const before = applier.head
-    const head = await this.#observe(this.#heads.fresh())
-    if (this.#trust === 'broken' || !includes(head, before)) return serial.run(() => this.catchUp())
+    const head = await this.#availability.observe(this.#heads.fresh())
+    const plausible = this.certain && includes(head, before) && agree(before, head)
+    if (!plausible) return serial.run(() => this.catchUp())
     if (!includes(applier.head, head)) await this.#advance(head)
   }
 
   /** As `linearize`, for who is in the serial section already. Makes memory certain again. @throws StoreError */
   async catchUp(): Promise<void> {
-    await this.catchUpTo(await this.#observe(this.#heads.fresh()))
+    await this.catchUpTo(await this.#availability.observe(this.#heads.fresh()))
   }
 
   /** Within the serial section: applies everything up to a head that was read within it. @throws StoreError */
   async catchUpTo(head: Head): Promise<void> {
-    const { applier, tail, log } = this.#deps
-    if (this.#trust !== 'broken' && sameHead(applier.head, head)) {
-      this.#trust = 'certain'
-      return
-    }
+    const { reload, log } = this.#deps
     try {
-      if (this.#trust === 'broken') throw new Error('memory and log do not agree')
-      if (!includes(head, applier.head))
-        throw new Error(`the log ends at revision ${head.revision}, earlier than known`)
-      await this.#observe(tail.applyUpTo(head))
+      await this.#availability.observe(this.#goOnTo(head))
     } catch (error) {
-      if (isAway(error) || this.#stopped) throw error
+      if (isUnavailable(error) || this.#stopped) throw error
+      const sameHistory = this.#trust !== 'broken' && isCompacted(error)
       this.#trust = 'broken'
       log.warn('cannot go on from the log, loading the database again', { err: errorMessage(error) })
-      await this.#observe(this.#deps.reload())
+      await this.#availability.observe(reload(sameHistory))
     }
     this.#trust = 'certain'
   }
 
+  /**
+   * An own commit to this revision is under way, 0 for none: being told of it is no reason to ask the database, since
+   * its outcome will tell as much.
+   */
+  expect(revision: Revision): void {
+    this.#ownRevision = revision
+  }
+
   /** An own commit has an unknown outcome: whether the log holds it is seen before anything is written on top. */
   doubt(error: unknown): void {
-    if (this.#trust === 'certain') this.#trust = 'uncertain'
-    if (this.#refusingSince === undefined) {
-      this.#refusingSince = performance.now()
-      this.#deps.log.warn('the database has not confirmed a commit', { err: reasonOf(error) })
-    }
+    if (this.#trust === 'certain') this.#trust = 'unverified'
+    this.#availability.refused(error)
     this.#retryLater()
   }
 
   /** An own commit has succeeded. */
   confirm(): void {
-    if (this.#refusingSince === undefined) return
-    const refusedMs = Math.round(performance.now() - this.#refusingSince)
-    this.#refusingSince = undefined
-    this.#deps.log.info('the database confirms commits again', { durationMs: refusedMs })
-    this.#deps.onReturn(refusedMs)
+    this.#availability.confirmed()
   }
 
   /** Something impossible has happened: memory is loaded anew before it is used again for a write. */
@@ -140,9 +140,25 @@ export class Follower {
     await this.#deps.serial.idle()
   }
 
+  async #goOnTo(head: Head): Promise<void> {
+    const { applier, tail } = this.#deps
+    if (this.#trust === 'broken') throw new Error('memory and log do not agree')
+    if (this.#trust === 'unverified') await tail.assertSameHistory()
+    if (sameHead(applier.head, head)) return
+    if (!includes(head, applier.head)) throw new Error(`the log ends at revision ${head.revision}, earlier than known`)
+    await tail.applyUpTo(head)
+    if (!agree(applier.head, head)) throw new Error(`revision ${head.revision} is not the one that is known`)
+  }
+
   #onHead(revision: Revision | undefined): void {
-    if (this.#stopped || (revision !== undefined && revision <= this.#deps.applier.revision)) return
-    this.#poll()
+    if (this.#stopped) return
+    const known = Math.max(this.#deps.applier.revision, this.#ownRevision)
+    if (revision === undefined || revision > known) this.#poll()
+  }
+
+  #onReturn(awayMs: number): void {
+    if (this.#trust !== 'broken') this.#trust = 'unverified'
+    this.#deps.onReturn(awayMs)
   }
 
   #poll(): void {
@@ -181,41 +197,13 @@ export class Follower {
     this.#advancing = advancing
     return advancing.done
   }
-
-  /** Notes whether the database answers. */
-  async #observe<T>(answer: Promise<T>): Promise<T> {
-    try {
-      const value = await answer
-      this.#onAnswer()
-      return value
-    } catch (error) {
-      if (isAway(error)) this.#onAway(error)
-      throw error
-    }
-  }
-
-  #onAway(error: unknown): void {
-    if (this.#awaySince !== undefined) return
-    this.#awaySince = performance.now()
-    this.#deps.log.warn('the database does not answer, writes and consistent reads fail until it does', {
-      err: reasonOf(error),
-    })
-  }
-
-  #onAnswer(): void {
-    if (this.#awaySince === undefined) return
-    const awayMs = Math.round(performance.now() - this.#awaySince)
-    this.#awaySince = undefined
-    this.#deps.log.info('the database answers again', { durationMs: awayMs })
-    this.#deps.onReturn(awayMs)
-  }
 }
 
-function reasonOf(error: unknown): string {
-  return errorMessage(error instanceof Error && error.cause !== undefined ? error.cause : error)
+/** At the same revision both must name the same row; what was applied may be ahead in leases. */
+function agree(applied: Head, head: Head): boolean {
+  return applied.revision !== head.revision || applied.lastId === head.lastId
 }
 
-/** Not an answer of the database; anything else it says is one. */
-function isAway(error: unknown): boolean {
-  return error instanceof StoreError && error.kind === 'unavailable'
+function isCompacted(error: unknown): boolean {
+  return error instanceof StoreError && error.kind === 'compacted'
 }

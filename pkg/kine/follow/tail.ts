@@ -53,6 +53,20 @@ export class Tail {
     applier.apply({ changes: [], leases: leases?.revoked ?? NO_LEASES, head: reached, previousKv })
   }
 
+  /** Whether the newest change that was applied is in the log as it was. @throws Error if it is not; StoreError */
+  async assertSameHistory(): Promise<void> {
+    const { dialect, applier } = this.#deps
+    const { newest } = applier
+    if (newest === undefined) return
+    const { modRevision: from } = newest
+    const { rows } = await dialect.readLog({ range: EVERYTHING, from, to: from, maxRows: 1, withPrevious: false })
+    const row = rows.find(({ now }) => now.id === newest.id)?.now
+    const same = row?.key.equals(newest.key) === true && row.version === newest.version
+    if (!same || row.createRevision !== newest.createRevision || row.valueSize !== newest.valueSize) {
+      throw new Error(`revision ${from} is not in the log as it was`)
+    }
+  }
+
   async #readLeases(after: number): Promise<LeasesOfTail> {
     const { changes, seq, reset } = await this.#deps.shared.leasesAfter(after)
     const granted = new Map<LeaseId, LeaseRecord>()

@@ -238,6 +238,73 @@ describe('two stores on one database', () => {
     )
   })
 
+  it('notice another history behind the same revision, after the database was away', async () => {
+    await write(a, put('x', '1'))
+    await until(() => b.revision === 2)
+    const sink = new Sink()
+    watch(a.hub.open(sink), '\0', '')
+    dialectA.away = true
+    await assert.rejects(read(a), isKind('unavailable'))
+    const [row] = database.rows
+    assert.ok(row)
+    database.rows = [{ ...row, now: { ...row.now, key: Buffer.from('y') } }]
+    dialectA.away = false
+    assert.equal((await write(a, put('z'))).revision, 3)
+    assert.deepEqual(await read(a), ['y@2', 'z@3'])
+    assert.deepEqual(sink.lines, ['compacted 2'])
+  })
+
+  it('notice another row at the same revision', async () => {
+    await write(a, put('x', '1'))
+    const [row] = database.rows
+    assert.ok(row)
+    const id = row.now.id + 1
+    database.rows = [{ ...row, now: { ...row.now, id, key: Buffer.from('y') } }]
+    database.head = { ...database.head, lastId: id }
+    assert.deepEqual(await read(a), ['y@2'])
+    assert.equal((await write(b, put('z'))).revision, 3)
+    const expected = ['y@2', 'z@3']
+    assert.deepEqual([await read(a), await read(b)], [expected, expected])
+  })
+
+  it('close in the middle of reads, writes and commits of the other one', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const store = await open(new MemoryDialect(database))
+      const calls = Array.from({ length: 10 }, (_, i) => [
+        write(store, put(`c${i}`, String(round))),
+        read(store),
+        write(i % 2 === 0 ? a : b, put(`c${i}`, String(round))),
+      ])
+      await settle(round % 7)
+      await store.close()
+      for (const outcome of await Promise.allSettled(calls.flat())) {
+        if (outcome.status === 'rejected') {
+          assert.ok(isKind('stopped')(outcome.reason) || isKind('unavailable')(outcome.reason), String(outcome.reason))
+        }
+      }
+    }
+    assert.deepEqual(await read(a), await read(b))
+  })
+
+  it('close while the database is away', async () => {
+    dialectA.away = true
+    const refused = write(a, put('x'))
+    await Promise.all([a.close(), assert.rejects(refused, isKind('unavailable'))])
+    a = await open(new MemoryDialect(database))
+  })
+
+  it('ask for the head once for all reads of a moment, and not for own commits', async () => {
+    let heads = 0
+    dialectA.beforeRead = () => {
+      heads += 1
+    }
+    await Promise.all(Array.from({ length: 100 }, () => read(a, query('x', undefined, { countOnly: true }))))
+    assert.equal(heads, 1)
+    for (let i = 0; i < 10; i += 1) await write(a, put('x', String(i)))
+    await settle()
+    assert.equal(heads, 1)
+  })
+
   it('wait at the start for a database that is away', async () => {
     const late = new MemoryDialect(database)
     late.away = true

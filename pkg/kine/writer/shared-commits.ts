@@ -12,7 +12,7 @@ const LOCKED_ROUNDS = 3
 export interface SharedCommitsDeps {
   readonly shared: Pick<SharedLog, 'lock'>
   readonly applier: Pick<Applier, 'head'>
-  readonly follower: Pick<Follower, 'certain' | 'catchUp' | 'catchUpTo' | 'doubt' | 'confirm'>
+  readonly follower: Pick<Follower, 'certain' | 'catchUp' | 'catchUpTo' | 'expect' | 'doubt' | 'confirm'>
   /** Evaluates the writes on what has been applied. */
   readonly evaluate: (writes: readonly Write[]) => Promise<Attempt>
   /** Commits and applies; false if somebody else has written since. */
@@ -79,12 +79,15 @@ export class SharedCommits {
   async #commit(attempt: Attempt): Promise<boolean> {
     const { follower, commit } = this.#deps
     let committed: boolean
+    follower.expect(attempt.batch.revision)
     try {
       committed = await commit(attempt)
     } catch (error) {
       attempt.discard()
       follower.doubt(error)
       throw error
+    } finally {
+      follower.expect(0)
     }
     if (committed) follower.confirm()
     return committed
