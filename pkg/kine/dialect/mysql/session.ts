@@ -52,8 +52,13 @@ export class Session {
       socket.destroy()
       throw toMysqlError(error)
     }
-    await session.#call((done) => session.#connection.connect(done), options.connectTimeoutMs + 500)
-    return session
+    try {
+      await session.#call((done) => session.#connection.connect(done), options.connectTimeoutMs + 500)
+      return session
+    } catch (error) {
+      session.destroy(toMysqlError(error))
+      throw error
+    }
   }
 
   private constructor(socket: Socket, connection: Connection) {
