@@ -9,13 +9,22 @@ export interface AvailabilityDeps {
   readonly log: Logger
 }
 
-/** Whether a shared database answers and takes commits, said once a change. */
+/** Commits that fail for so long although the database answers are worth a line in the log. */
+const PERSISTENT_MS = 3_000
+
+/**
+ * Whether a shared database answers and takes commits. That it is away, and back, is for its dialect to say, which knows
+ * its name; here it is said when it answers and commits fail all the same.
+ */
 export class Availability {
   readonly #deps: AvailabilityDeps
   /** When a question first failed after the last answer, on the monotonic clock. */
   #silentSince: number | undefined
+  /** When it began to answer. */
+  #answeringSince = performance.now()
   /** When a commit first failed after the last one that succeeded. */
   #refusingSince: number | undefined
+  #refusalTold = false
 
   constructor(deps: AvailabilityDeps) {
     this.#deps = deps
@@ -40,9 +49,11 @@ export class Availability {
 
   /** A commit has not been confirmed. */
   refused(error: unknown): void {
-    if (this.#refusingSince !== undefined) return
-    this.#refusingSince = performance.now()
-    this.#deps.log.warn('the database has not confirmed a commit', { err: reasonOf(error) })
+    this.#refusingSince ??= performance.now()
+    const since = Math.max(this.#refusingSince, this.#answeringSince)
+    if (this.#refusalTold || this.away || performance.now() - since < PERSISTENT_MS) return
+    this.#refusalTold = true
+    this.#deps.log.warn('the database answers, but confirms no commits', { err: reasonOf(error) })
   }
 
   /** A commit has been confirmed. */
@@ -50,23 +61,23 @@ export class Availability {
     if (this.#refusingSince === undefined) return
     const refusedMs = Math.round(performance.now() - this.#refusingSince)
     this.#refusingSince = undefined
-    this.#deps.log.info('the database confirms commits again', { durationMs: refusedMs })
+    if (this.#refusalTold) this.#deps.log.info('the database confirms commits again', { durationMs: refusedMs })
+    this.#refusalTold = false
     this.#deps.onReturn(refusedMs)
   }
 
   #onSilence(error: unknown): void {
     if (this.#silentSince !== undefined) return
     this.#silentSince = performance.now()
-    this.#deps.log.warn('the database does not answer, writes and consistent reads fail until it does', {
-      err: reasonOf(error),
-    })
+    this.#deps.log.debug('the database does not answer', { err: reasonOf(error) })
   }
 
   #onAnswer(): void {
     if (this.#silentSince === undefined) return
-    const silentMs = Math.round(performance.now() - this.#silentSince)
+    this.#answeringSince = performance.now()
+    const silentMs = Math.round(this.#answeringSince - this.#silentSince)
     this.#silentSince = undefined
-    this.#deps.log.info('the database answers again', { durationMs: silentMs })
+    this.#deps.log.debug('the database answers again', { durationMs: silentMs })
     this.#deps.onReturn(silentMs)
   }
 }
