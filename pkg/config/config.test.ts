@@ -124,6 +124,11 @@ describe('configuration', () => {
       'spec.storage.kine.dataSource: "oracle" is not a database that k0s knows; use sqlite://, postgres:// or mysql://',
     ],
     [
+      'a relative path for kine',
+      'spec: {storage: {kine: {extraArgs: {ca-file: ca.crt}}}}',
+      'spec.storage.kine.extraArgs.ca-file: not an absolute path; give one',
+    ],
+    [
       'half of TLS',
       'spec: {storage: {etcd: {externalCluster: {endpoints: [a], etcdPrefix: x, caFile: y}}}}',
       'spec.storage.etcd.externalCluster: give all of caFile, clientCertFile and clientKeyFile, or none',

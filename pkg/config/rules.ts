@@ -61,7 +61,12 @@ function storageProblems({ storage }: ClusterSpec): readonly Problem[] {
       })
     }
   }
-  const { dataSource } = storage.kine
+  const { dataSource, extraArgs } = storage.kine
+  for (const flag of ['ca-file', 'cert-file', 'key-file']) {
+    const path = extraArgs[flag] ?? extraArgs[`--${flag}`]
+    if (path === undefined || path.startsWith('/')) continue
+    problems.push({ path: `spec.storage.kine.extraArgs.${flag}`, message: 'not an absolute path; give one' })
+  }
   if (dataSource !== undefined && !/^(sqlite|postgres|postgresql|mysql):\/\//.test(dataSource)) {
     // The rest of it may be a password.
     const scheme = /^([a-z0-9+]+):\/\//.exec(dataSource)?.[1]

@@ -4,7 +4,25 @@ import { withDefaults } from '#pkg/apis/defaults.ts'
 import { asJsonSchema } from '#pkg/apis/json-schema.ts'
 import { clusterConfigSchema, type ClusterConfig } from '#pkg/apis/k0s/v1beta1/cluster-config.ts'
 import type { NodeConfig } from '#pkg/config/load.ts'
-import { publicConfig } from '#pkg/role/controller-status.ts'
+import { publicConfig, storageName } from '#pkg/role/controller-status.ts'
+
+describe('the storage in the status', () => {
+  const external = { etcd: { externalCluster: { endpoints: ['https://a:2379'], etcdPrefix: 'x' } } }
+  const named: readonly (readonly [string, object])[] = [
+    ['etcd', { type: 'etcd' }],
+    ['external etcd', { type: 'etcd', ...external }],
+    ['kine (sqlite)', { type: 'kine' }],
+    ['kine (postgres)', { type: 'kine', kine: { dataSource: 'postgresql://u:p@db/x' } }],
+    ['kine (mysql)', { type: 'kine', kine: { extraArgs: { endpoint: 'mysql://u:p@tcp(db)/x' } } }],
+  ]
+  for (const [name, storage] of named) {
+    it(`is ${name}`, () => {
+      const { spec } = withDefaults(asJsonSchema(clusterConfigSchema), { spec: { storage } }) as ClusterConfig
+      assert.equal(storageName(spec as NodeConfig['spec']), name)
+      assert.doesNotMatch(JSON.stringify(publicConfig({ spec: spec as NodeConfig['spec'] })), /u:p@/)
+    })
+  }
+})
 
 describe('database URLs in the status', () => {
   const shown: readonly (readonly [string, string])[] = [

@@ -1,3 +1,5 @@
+import { storageComponent } from '#pkg/component/controller/context.ts'
+import { kineDataSource } from '#pkg/component/controller/kine.ts'
 import type { ComponentManager } from '#pkg/component/manager/manager.ts'
 import type { NodeConfig } from '#pkg/config/load.ts'
 import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
@@ -26,16 +28,27 @@ export function controllerStatus(
     WorkerToAPIConnectionStatus: { Message: api?.reason ?? '', Success: api?.state === 'ready' },
     ClusterConfig: publicConfig(config),
     K0sVars: { ...config.vars },
+    Storage: storageName(config.spec),
   }
 }
 
+/** Where the cluster keeps its objects; without addresses. Pure. */
+export function storageName(spec: NodeConfig['spec']): string {
+  const component = storageComponent(spec)
+  if (component !== 'kine') return component ?? 'external etcd'
+  const scheme = /^([a-z]+):\/\//.exec(kineDataSource(spec) ?? 'sqlite://')?.[1] ?? 'unknown'
+  return `kine (${scheme === 'postgresql' ? 'postgres' : scheme})`
+}
+
 const secretKeys = new Set(['password', 'authPass'])
+const databaseUrl = /\b(?:sqlite|postgres|postgresql|mysql):\/\//
 
 /** The configuration as a ClusterConfig without passwords: those of repositories, VRRP and database URLs. Pure. */
 export function publicConfig({ spec }: Pick<NodeConfig, 'spec'>): unknown {
   const text = JSON.stringify(spec, (key, value: unknown) => {
     if (secretKeys.has(key)) return '***'
-    if (key === 'dataSource' && typeof value === 'string') return withoutPassword(value)
+    // As dataSource, and wherever else somebody may have written it, such as in extraArgs.
+    if (typeof value === 'string' && databaseUrl.test(value)) return withoutPassword(value)
     return value
   })
   return {

@@ -21,6 +21,7 @@ describe('renderStatus', () => {
       Role: 'worker',
       Workloads: true,
       SysInit: 'linux-systemd',
+      Storage: undefined,
       StubFile: '/etc/systemd/system/k0sworker.service',
       WorkerToAPIConnectionStatus: { Message: 'connection refused', Success: false },
       Components: Components.slice(0, 1),

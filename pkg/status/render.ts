@@ -39,6 +39,7 @@ function statusText(status: StatusInfo): string {
     `Role: ${status.Role}`,
     `Workloads: ${status.Workloads}`,
     `SingleNode: ${status.SingleNode}`,
+    ...(status.Storage === undefined ? [] : [`Storage: ${status.Storage}`]),
     ...(status.Workloads ? [`Kube-api probing successful: ${Success}`] : []),
     ...(status.Workloads && !Success ? [`Kube-api probing last error: ${Message}`] : []),
     ...(status.SysInit === '' ? [] : [`Init System: ${status.SysInit}`]),

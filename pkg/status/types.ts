@@ -21,6 +21,8 @@ export interface StatusInfo {
   readonly ClusterConfig: unknown
   /** Every path of the node. */
   readonly K0sVars: Readonly<Record<string, unknown>>
+  /** Not in k0s: where the cluster keeps its objects, `etcd`, `external etcd` or `kine (postgres)`; not on workers. */
+  readonly Storage?: string | undefined
   /** Not in k0s: the state of every component, in start order. */
   readonly Components: readonly ComponentSummary[]
 }

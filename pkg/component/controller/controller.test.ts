@@ -92,7 +92,10 @@ describe('command lines of a controller', () => {
     const dataSource = 'postgres://k0s:secret@db/k0s'
     for (const kine of [{ dataSource }, { extraArgs: { endpoint: dataSource } }]) {
       const given = { ...options, spec: resolved({ storage: { kine } }, 'kine') }
-      assert.deepEqual(kineArgs(given), ['--listen-address=unix:///run/k0s/kine/kine.sock'])
+      assert.deepEqual(kineArgs(given), [
+        '--listen-address=unix:///run/k0s/kine/kine.sock',
+        '--metrics-bind-address=127.0.0.1:2380',
+      ])
       assert.deepEqual(kineEnvironment(given), { KINE_ENDPOINT: dataSource })
     }
     assert.deepEqual(kineEnvironment(options), {})

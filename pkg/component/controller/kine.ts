@@ -49,7 +49,11 @@ export function kineArgs(options: ControllerOptions): string[] {
   const { extraArgs, rawArgs } = spec.storage.kine
   const ownFlags: Flags = {
     'listen-address': `unix://${vars.kineSocket}`,
-    ...(dataSourceOf(options) === undefined && { endpoint: `sqlite://file:${vars.kineDbFile}?mode=rwc&_journal=WAL` }),
+    // Upstream's default would show them to the network, without TLS.
+    'metrics-bind-address': '127.0.0.1:2380',
+    ...(kineDataSource(options.spec) === undefined && {
+      endpoint: `sqlite://file:${vars.kineDbFile}?mode=rwc&_journal=WAL`,
+    }),
   }
   const named = Object.entries(extraArgs).filter(([name]) => name.replace(/^--?/, '') !== 'endpoint')
   return mergeExtraArgs(ownFlags, Object.fromEntries(named), rawArgs)
@@ -57,11 +61,12 @@ export function kineArgs(options: ControllerOptions): string[] {
 
 /** Whole environment of `k0s kine`: only its user and root can read it. */
 export function kineEnvironment(options: ControllerOptions): Readonly<Record<string, string>> {
-  const dataSource = dataSourceOf(options)
+  const dataSource = kineDataSource(options.spec)
   return dataSource === undefined ? {} : { KINE_ENDPOINT: dataSource }
 }
 
-function dataSourceOf({ spec }: ControllerOptions): string | undefined {
-  const { dataSource, extraArgs } = spec.storage.kine
+/** The database that was given; undefined: SQLite in the data directory. */
+export function kineDataSource({ storage }: Pick<ControllerOptions['spec'], 'storage'>): string | undefined {
+  const { dataSource, extraArgs } = storage.kine
   return extraArgs['endpoint'] ?? extraArgs['--endpoint'] ?? dataSource
 }

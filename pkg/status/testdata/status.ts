@@ -41,6 +41,7 @@ export const status: Omit<StatusInfo, 'Components'> = {
   StubFile: '',
   Output: '',
   Workloads: false,
+  Storage: 'etcd',
   SingleNode: false,
   Args: ['k0s', 'controller'],
   WorkerToAPIConnectionStatus: { Message: '', Success: false },
