@@ -54,6 +54,8 @@ export class Connection {
   readonly #requests: Request[] = []
   readonly #prepared = new Set<string>()
   readonly #row = new Row()
+  /** Pieces of data that have arrived. */
+  #heard = 0
   #closed: Error | undefined
   #farewell: PostgresError | undefined
 
@@ -61,7 +63,12 @@ export class Connection {
     this.#socket = socket
     this.#deps = deps
     const reader = new MessageReader((type, body) => this.#onMessage(type, body))
-    socket.on('data', (chunk: Buffer) => reader.push(chunk))
+    socket.on('data', (chunk: Buffer) => {
+      this.#heard += 1
+      // A result of many megabytes may take its time, as long as it comes.
+      this.#requests[0]?.timer.refresh()
+      reader.push(chunk)
+    })
     socket.on('error', (error: Error) => this.#onClose(new ConnectionLostError(error.message, { cause: error })))
     socket.on('close', () =>
       this.#onClose(this.#farewell ?? new ConnectionLostError('the server closed the connection')),
@@ -80,7 +87,7 @@ export class Connection {
   /**
    * Runs a statement, in a transaction of its own unless one is open; resolves with the command's tag.
    *
-   * @throws PostgresError, ConnectionLostError (also when no answer comes in time; it may have been done all the same)
+   * @throws PostgresError, ConnectionLostError (also when nothing comes for `timeoutMs`; it may have been done all the same)
    */
   async query(
     statement: Statement,
@@ -147,13 +154,21 @@ export class Connection {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.destroy(
-          new ConnectionLostError(`the database has not answered for ${timeoutMs} ms`, { silentMs: timeoutMs }),
-        )
+        const heard = this.#heard
+        // If it was this process that stood still, the answer has arrived and is read first.
+        setImmediate(() => this.#onSilence(request, heard, timeoutMs))
       }, timeoutMs)
-      this.#requests.push({ onRow, resolve, reject, timer, name, error: undefined, tag: '' })
+      const request: Request = { onRow, resolve, reject, timer, name, error: undefined, tag: '' }
+      this.#requests.push(request)
       this.#socket.write(message)
     })
+  }
+
+  #onSilence(request: Request, heard: number, silentMs: number): void {
+    if (!this.#requests.includes(request)) return
+    if (heard === this.#heard) {
+      this.destroy(new ConnectionLostError(`the database has not answered for ${silentMs} ms`, { silentMs }))
+    } else request.timer.refresh()
   }
 
   #onMessage(type: string, body: Buffer): void {
