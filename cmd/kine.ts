@@ -93,7 +93,7 @@ const serverFlags = {
     defaultMs: DEFAULT_SLOW_MS,
     env: 'KINE_SLOW_SQL_THRESHOLD',
   }),
-  'quota-backend-bytes': flag.integer('size of the database from which on writes are refused, as in etcd; 0 for none', {
+  'quota-backend-bytes': flag.integer('size in use from which on writes are refused, as in etcd; 0 for none', {
     default: 0,
     min: 0,
     env: 'KINE_QUOTA_BACKEND_BYTES',

@@ -21,7 +21,7 @@ export interface KineOptions extends DatabaseOptions {
   readonly valueCacheBytes?: number | undefined
   /** Calls to the database and requests that take longer are logged, milliseconds; 0 for none. Default 1000. */
   readonly slowSqlThresholdMs?: number | undefined
-  /** Allocated size of the database from which on writes are refused, as in etcd; 0 for none. Default 0. */
+  /** Size in use of the database from which on writes are refused, as etcd's quota; 0 for none. Default 0. */
   readonly quotaBackendBytes?: number | undefined
 }
 

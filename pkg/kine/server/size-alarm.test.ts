@@ -27,7 +27,7 @@ describe('size alarm', () => {
         revision: 1,
         compactRevision: 1,
         sizeBytes,
-        sizeInUseBytes: 0,
+        sizeInUseBytes: sizeBytes,
       })
     }
     const say = (message: string): void => void lines.push(message)

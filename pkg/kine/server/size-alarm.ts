@@ -25,8 +25,9 @@ export interface SizeAlarmDeps {
 }
 
 /**
- * Raises the alarm `no space` once the allocated size of the database has reached the quota. As in etcd it stays until
+ * Raises the alarm `no space` once what is in use of the database has reached the quota. As in etcd it stays until
  * somebody disarms it, and comes again if that did not help. Every instance of a shared database looks for itself.
+ * etcd looks at what is allocated; PostgreSQL gives little of that back, so there would be no way out of the alarm.
  */
 export class SizeAlarm implements Disposable {
   readonly #quotaBytes: number
@@ -48,9 +49,9 @@ export class SizeAlarm implements Disposable {
     if (this.#looking || writes === this.#seenWrites) return
     this.#looking = true
     try {
-      const { sizeBytes } = await this.#deps.store.status()
+      const { sizeInUseBytes } = await this.#deps.store.status()
       this.#seenWrites = writes
-      this.#judge(sizeBytes)
+      this.#judge(sizeInUseBytes)
     } catch (error) {
       this.#deps.log.debug('cannot tell the size of the database', { err: errorMessage(error) })
     } finally {
