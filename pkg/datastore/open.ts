@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs'
-import { DatastoreError, DatastoreInUseError } from '#pkg/datastore/errors.ts'
+import { DatastoreError } from '#pkg/datastore/errors.ts'
 import type { StoreAddress } from '#pkg/datastore/address.ts'
 import { openEtcdSource } from '#pkg/datastore/etcd-source.ts'
 import { EtcdTarget } from '#pkg/datastore/etcd-target.ts'
-import { holdersOf } from '#pkg/datastore/file-locks.ts'
 import { openKineSource } from '#pkg/datastore/kine-source.ts'
 import { KineTarget } from '#pkg/datastore/kine-target.ts'
 import { SqliteTarget } from '#pkg/datastore/sqlite-target.ts'
@@ -36,12 +35,15 @@ export interface NewStoreOptions {
   readonly kineOwner: UserIds | undefined
 }
 
-/** Opens what is to be read. @throws DatastoreError, DatastoreInUseError, KineError */
+/** Opens what is to be read. @throws DatastoreError, KineError */
 export async function openSource(address: StoreAddress, files: EtcdClientFiles, deps: OpenDeps): Promise<Source> {
   const { name } = address
   if (address.type === 'database') {
-    if (address.endpoint.type === 'sqlite') await checkFile(address.endpoint.file, name)
-    return openKineSource(await deps.openDialect(address.endpoint, { readOnly: true }), name)
+    const { endpoint } = address
+    if (endpoint.type === 'sqlite' && !existsSync(endpoint.file)) {
+      throw new DatastoreError(`${name}: there is no such file`)
+    }
+    return openKineSource(await deps.openDialect(endpoint, { readOnly: true }), name)
   }
   const reading = { program: await deps.etcdProgram(), workDir: deps.workDir, name }
   const location = address.type === 'etcd-directory' ? { directory: address.directory } : { url: address.url, ...files }
@@ -69,12 +71,4 @@ export async function openTarget(address: StoreAddress, options: NewStoreOptions
         `--to ${name}: a running etcd cannot be given the revisions of another store; write a data directory (--to etcd:///path) and start etcd from that`,
       )
   }
-}
-
-/** An upstream kine does not take our lock. @throws DatastoreError, DatastoreInUseError */
-async function checkFile(file: string, name: string): Promise<void> {
-  if (!existsSync(file)) throw new DatastoreError(`${name}: there is no such file`)
-  const [pid] = await holdersOf(file)
-  if (pid === undefined) return
-  throw new DatastoreInUseError(`${name} is in use by process ${pid}: stop it and run the same command again`)
 }

@@ -53,6 +53,15 @@ for (const { name, start } of existsSync(UPSTREAM_KINE) ? SERVERS : []) {
       assert.ok((await client.put('/registry/pods/a/new', 'x')).header.revision > seen.revision)
     })
 
+    if (name === 'SQLite') {
+      it('is left alone while its own program runs', async () => {
+        await using upstream = await startUpstreamKine(endpoint)
+        await upstream.connect().range('/registry/health')
+        await assert.rejects(startKine(dir, { endpoint }), /is in use by process \d+, an upstream kine/)
+        await assert.rejects(runMigration(endpoint, `etcd://${dir}/etcd`), /is in use by process \d+/)
+      })
+    }
+
     it('is migrated to etcd without being imported', async () => {
       const seen = await fillUpstream(endpoint)
       const directory = join(dir, 'etcd')

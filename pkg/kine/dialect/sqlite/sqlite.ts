@@ -14,12 +14,14 @@ import type {
   StoredState,
   UpstreamRow,
 } from '#pkg/kine/dialect/dialect.ts'
+import { holdersOf } from '#pkg/kine/dialect/sqlite/file-holders.ts'
 import { PacketReader, PacketWriter } from '#pkg/kine/dialect/sqlite/packet.ts'
 import { readUpstreamRows } from '#pkg/kine/dialect/sqlite/upstream-reader.ts'
 import { ownCopy } from '#pkg/kine/keys.ts'
 import { toStoreError, WorkerClient, WorkerError } from '#pkg/kine/dialect/sqlite/worker-client.ts'
 import type { WorkerFiles } from '#pkg/kine/dialect/sqlite/worker-client.ts'
 import { DatabaseLockedError, KineError } from '#pkg/kine/errors.ts'
+import { IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
 
 /** Where the database is and what its threads run. */
 export interface SqliteOptions {
@@ -59,9 +61,12 @@ export class SqliteDialect implements Dialect {
   async open(): Promise<StoredState> {
     try {
       if (this.#writer !== this.#reader) await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 })
-      return await this.#writer.call('open', undefined)
+      const state = await this.#writer.call('open', undefined)
+      if (state.compactRevision === IMPORT_PENDING) await this.#refuseUpstream()
+      return state
     } catch (error) {
       await Promise.all([this.#reader.terminate(), this.#writer.terminate()])
+      if (error instanceof DatabaseLockedError) throw error
       if (error instanceof WorkerError && error.code.startsWith('SQLITE_BUSY')) {
         throw new DatabaseLockedError(
           `database ${this.#file} is in use by another process: stop it, or use another file in --endpoint`,
@@ -160,6 +165,13 @@ export class SqliteDialect implements Dialect {
     // The reader first: a last connection that closes folds the WAL into the database, and that is the writer's.
     await this.#reader.close()
     if (this.#writer !== this.#reader) await this.#writer.close()
+  }
+
+  /** An upstream kine does not know our lock, and would go on writing to its own table. @throws DatabaseLockedError */
+  async #refuseUpstream(): Promise<void> {
+    const [pid] = await holdersOf(this.#file)
+    if (pid === undefined) return
+    throw new DatabaseLockedError(`database ${this.#file} is in use by process ${pid}, an upstream kine: stop it`)
   }
 
   #write: WorkerClient['call'] = (call, request) =>
