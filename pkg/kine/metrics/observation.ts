@@ -34,7 +34,7 @@ const LONG = '/etcdserverpb.Maintenance/Defragment'
 
 /** Everything that watches one kine: counters, slow log, alarms. It sits around dialect, store and methods. */
 export class Observation {
-  readonly alarms = new Alarms()
+  readonly alarms: Alarms
   readonly #options: ObservationOptions
   readonly #log: Logger
   readonly #counters = new StoreCounters()
@@ -46,6 +46,7 @@ export class Observation {
   constructor(options: ObservationOptions, log: Logger) {
     const deps = { log, now: () => performance.now() }
     this.#options = options
+    this.alarms = new Alarms(options.quotaBytes)
     this.#log = log
     this.#slowCalls = new SlowLog('slow database call', options.slowMs, deps)
     // In etcd's words.

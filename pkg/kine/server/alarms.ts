@@ -18,7 +18,13 @@ export interface AlarmMember {
  * database has its own: whoever raises them has to do it on each, and after a restart.
  */
 export class Alarms {
+  /** Size from which on `no space` is raised, for Status; 0: none. */
+  readonly quotaBytes: number
   #members: readonly AlarmMember[] = []
+
+  constructor(quotaBytes = 0) {
+    this.quotaBytes = quotaBytes
+  }
 
   list(type: AlarmType = AlarmType.none): readonly AlarmMember[] {
     return this.#members.filter(({ alarm }) => type === AlarmType.none || alarm === type)

@@ -31,7 +31,7 @@ export async function status(store: Backend, alarms: Alarms): Promise<Buffer> {
     .int(6, 1)
     .int(7, revision)
   for (const alarm of alarms.list()) writer.string(8, describe(alarm))
-  return writer.int(9, sizeInUseBytes).finish()
+  return writer.int(9, sizeInUseBytes).int(12, alarms.quotaBytes).finish()
 }
 
 /** Maintenance.Alarm: lists, raises and disarms. */
