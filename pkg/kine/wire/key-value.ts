@@ -22,9 +22,13 @@ export function keyValueSize(version: KeyVersion, valueSize: number): number {
   return size
 }
 
-/** Encoded mvccpb.KeyValue of a live version; a buffer of its own, so that it keeps nothing else alive. */
-export function encodeKeyValue(version: KeyVersion, value: Buffer = NO_VALUE): Buffer {
-  const target = Buffer.allocUnsafeSlow(keyValueSize(version, value.length))
+/** Encoded mvccpb.KeyValue of a live version; by default a buffer of its own, so that it keeps nothing else alive. */
+export function encodeKeyValue(
+  version: KeyVersion,
+  value: Buffer = NO_VALUE,
+  allocate: (bytes: number) => Buffer = (bytes) => Buffer.allocUnsafeSlow(bytes),
+): Buffer {
+  const target = allocate(keyValueSize(version, value.length))
   let at = writeBytes(target, KEY, version.key, 0)
   at = writeInt(target, CREATE_REVISION, version.createRevision, at)
   at = writeInt(target, MOD_REVISION, version.modRevision, at)
