@@ -1,12 +1,12 @@
-import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Client } from 'pg'
 import { freePort } from '#pkg/kine/testing/servers.ts'
+import { spawnAs } from '#pkg/kine/testing/spawn-as.ts'
 import { systemUser } from '#pkg/kine/testing/system-user.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { throwAwayCertificates } from '#pkg/kine/testing/throw-away-certificates.ts'
@@ -18,6 +18,8 @@ export interface PostgresServerOptions {
   readonly fsync?: boolean
   /** Whether it takes TLS; the database `tls_only` then takes nothing else. Default false. */
   readonly tls?: boolean
+  /** Where its own directory is made. Default that for temporary files. */
+  readonly parent?: string
   /** Further settings of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -47,7 +49,7 @@ export class PostgresServer implements AsyncDisposable {
   static async start(options: PostgresServerOptions = {}): Promise<PostgresServer> {
     const bin = await newestBinaries()
     const user = await systemUser('postgres')
-    const dir = await mkdtemp(join(tmpdir(), 'kine-postgres-'))
+    const dir = await mkdtemp(join(options.parent ?? tmpdir(), 'kine-postgres-'))
     try {
       if (user !== undefined) await chown(dir, user.uid, user.gid)
       const certificates = options.tls === true ? await throwAwayCertificates(dir, USER, user) : undefined
@@ -59,6 +61,17 @@ export class PostgresServer implements AsyncDisposable {
       await rm(dir, { recursive: true, force: true })
       throw error
     }
+  }
+
+  /** A server on a copy of the directory of this one, which still runs: as that is found after a power cut. */
+  async startCopy(dir: string): Promise<PostgresServer> {
+    const copy = new PostgresServer({ bin: this.#bin, dir, port: await freePort(), certificates: undefined })
+    const data = join(dir, 'data')
+    await rm(join(data, 'postmaster.pid'), { force: true })
+    // The last of two settings of one name counts.
+    await appendFile(join(data, 'postgresql.auto.conf'), `port = '${copy.port}'\nunix_socket_directories = '${dir}'\n`)
+    await copy.start()
+    return copy
   }
 
   private constructor(parts: {
@@ -218,16 +231,6 @@ async function newestBinaries(): Promise<string> {
   const newest = versions.map(Number).sort((a, b) => b - a)[0]
   if (newest === undefined) throw new Error('this test needs PostgreSQL: apt-get install postgresql')
   return join(BINARIES, String(newest), 'bin')
-}
-
-/** Ends with this process: a test runner that is killed leaves no server behind. */
-function spawnAs(user: string, program: string, args: readonly string[]): ChildProcess {
-  const asUser = process.getuid?.() === 0 ? ['--reuid', user, '--regid', user, '--clear-groups'] : []
-  return spawn('setpriv', [...asUser, '--pdeathsig', 'QUIT', program, ...args], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
-    cwd: '/',
-  })
 }
 
 /** Not a zombie either, which nobody but init may be about to collect. */
