@@ -1,4 +1,3 @@
-import { errorMessage } from '#pkg/errors/error.ts'
 import { Applier } from '#pkg/kine/apply.ts'
 import type {
   Backend,
@@ -29,14 +28,13 @@ import type { Lessor } from '#pkg/kine/lease/lessor.ts'
 import { load, loadShared } from '#pkg/kine/load.ts'
 import type { Loaded } from '#pkg/kine/load.ts'
 import { everythingAt, hashHistory } from '#pkg/kine/read/hash.ts'
+import { patiently } from '#pkg/kine/patience.ts'
 import { KeyValues } from '#pkg/kine/read/key-values.ts'
 import { Pins } from '#pkg/kine/read/pins.ts'
 import { rangeAt, rangeNow, sortByValue } from '#pkg/kine/read/range.ts'
 import type { Ring } from '#pkg/kine/ring/ring.ts'
 import { WatchHub } from '#pkg/kine/watch/hub.ts'
 import { Writer } from '#pkg/kine/writer/writer.ts'
-import { backoffMs } from '#pkg/lifecycle/backoff.ts'
-import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
 /** Sizes and intervals of a store. */
@@ -66,8 +64,7 @@ export interface StoreDeps {
   readonly signal?: AbortSignal
 }
 
-/** Pause between attempts to open a shared database that is away. */
-const REOPEN = { initialMs: 250, maxMs: 2000, jitter: 0.5 }
+/** Default of `compactionGraceMs`. */
 const SHARED_GRACE_MS = 10_000
 /** Every instance expires leases; whoever happens to be late by less than this finds it done. */
 const SHARED_SPREAD_MS = 300
@@ -344,18 +341,4 @@ export class Store implements Backend {
 
 function pinned<T>(value: T, pin: Disposable): Pinned<T> {
   return { value, [Symbol.dispose]: () => pin[Symbol.dispose]() }
-}
-
-/** Tries again for as long as a shared database is away; the first time it says so. */
-async function patiently<T>({ dialect, log, signal }: StoreDeps, open: () => Promise<T>): Promise<T> {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await open()
-    } catch (error) {
-      const away = error instanceof StoreError && error.kind === 'unavailable'
-      if (dialect.shared === undefined || !away || signal?.aborted === true) throw error
-      if (attempt === 0) log.warn('waiting for the database', { err: errorMessage(error.cause ?? error) })
-      await sleep(backoffMs(attempt, REOPEN), { ...(signal && { signal }) })
-    }
-  }
 }
