@@ -4,7 +4,9 @@ import { writeIfChanged } from '#embedded-bins/bundle/files.ts'
 
 /**
  * build/k0s. A shell finds its own folder (a process for each symbolic link on the way, none otherwise) and becomes
- * Node.js, with a small young generation: 8 MB less of anonymous memory in a supervisor. Called as `kubectl` it is `k0s kubectl`, so that a link of that name is all a host needs.
+ * Node.js, with a small young generation: 8 MB less of anonymous memory in a supervisor. kine, which makes objects with
+ * every request, gets twice of it (docs/adr/0008-where-kines-time-goes.md). Called as `kubectl` it is `k0s kubectl`, so that
+ * a link of that name is all a host needs.
  */
 export const launcher = `#!/bin/sh
 self=$0
@@ -22,8 +24,12 @@ esac
 case \${0##*/} in
   kubectl) set -- kubectl "$@" ;;
 esac
+case $1 in
+  kine) young=4 ;;
+  *) young=2 ;;
+esac
 export _K0S_SELF="$self"
-exec "$lib/node" --disable-warning=ExperimentalWarning --max-semi-space-size=2 "$lib/k0s/main.mjs" "$@"
+exec "$lib/node" --disable-warning=ExperimentalWarning "--max-semi-space-size=$young" "$lib/k0s/main.mjs" "$@"
 `
 
 /** Writes build/k0s and build/kubectl, a link to it. */
