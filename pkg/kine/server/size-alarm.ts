@@ -4,8 +4,9 @@ import { AlarmType } from '#pkg/kine/server/alarms.ts'
 import type { Alarms } from '#pkg/kine/server/alarms.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
-/** How often the size is looked at while there are writes. */
+/** How often the size is looked at while there are writes; without a quota it is only for the warning. */
 const INTERVAL_MS = 1_000
+const WARNING_INTERVAL_MS = 60_000
 /** etcd's quota where none is set; here only a warning, and again whenever the size has doubled. */
 const WARN_BYTES = 2 * 1024 ** 3
 
@@ -40,7 +41,7 @@ export class SizeAlarm implements Disposable {
   constructor({ quotaBytes }: SizeAlarmOptions, deps: SizeAlarmDeps) {
     this.#quotaBytes = quotaBytes
     this.#deps = deps
-    this.#timer = setInterval(() => void this.look(), INTERVAL_MS)
+    this.#timer = setInterval(() => void this.look(), quotaBytes > 0 ? INTERVAL_MS : WARNING_INTERVAL_MS)
   }
 
   /** Looks at the size, unless nothing was written since the last time. */
