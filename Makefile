@@ -13,6 +13,8 @@ HOST_PACKAGES := ip:iproute2 nft:nftables iptables:iptables conntrack:conntrack 
 	ps:procps mount:mount useradd:passwd
 # Real database servers for the tests of kine; they are started by the tests, never as services.
 DATABASE_PACKAGES := pg_ctlcluster:postgresql mariadbd:mariadb-server
+# What the faults of these tests are made with: disks in files, and a clock of its own for one process.
+FAULT_PACKAGES := mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs faketime:faketime
 
 setup: node_modules/.k0s-installed
 	@embedded-bins/host-packages.sh $(BUILD_PACKAGES) $(HOST_PACKAGES)
@@ -29,7 +31,7 @@ bins: setup
 
 # What only tests and the demo need: the tool image, agnhost, etcdctl.
 test-bins: setup
-	@embedded-bins/host-packages.sh $(DATABASE_PACKAGES)
+	@embedded-bins/host-packages.sh $(DATABASE_PACKAGES) $(FAULT_PACKAGES)
 	$(NODE) embedded-bins/build.ts --tests
 
 bundle: setup
