@@ -209,6 +209,7 @@ export class MysqlDialect implements Dialect {
 
   /** Nobody waits for answers that will not come. */
   #breakOff(error: MysqlError): void {
+    if (error.symbol === 'ETIMEDOUT' && this.#tail.answering) return
     for (const part of [this.#writer, this.#tail, this.#readers]) part.destroy(error)
   }
 }

@@ -20,6 +20,7 @@ export class Tail {
   #seen: Head | undefined
   #timer: NodeJS.Timeout | undefined
   #pauseMs = IDLE_MS
+  #answeredAt = -Infinity
   #closed = false
 
   /** `ownHead` is that of the newest commit that this instance made. */
@@ -53,6 +54,11 @@ export class Tail {
         return Promise.resolve()
       },
     }
+  }
+
+  /** Whether the database has answered just now: new connections may be slow when everything is. */
+  get answering(): boolean {
+    return performance.now() - this.#answeredAt < HEAD_MS
   }
 
   destroy(error: MysqlError): void {
