@@ -32,21 +32,24 @@ const p99: Figure = { name: 'p99', of: (result) => result.p99, unit: 'ms', bette
 
 /** Writes. `least`: the ratio to upstream kine on the same database; `p99LimitMs`: of puts at 64 clients. */
 export function writeScenarios(least: number, p99LimitMs?: number): readonly Scenario[] {
-  const puts = (clients: number, ratios: Figure['ratios'], limit?: number): Scenario => ({
-    name: `put, ${String(clients)} clients`,
+  const puts = (clients: number, conns: number, ratios: Figure['ratios'], limit?: number): Scenario => ({
+    name: `put, ${String(clients)} clients on ${String(conns)} connections`,
     kind: 'put',
-    options: { clients, valueSize: 512 },
+    options: { clients, conns, valueSize: 512 },
     figures: [perSecond('/s', ratios), p50, { ...p99, ...(limit !== undefined && { limit }) }],
   })
   const targets = { 'upstream kine': least, etcd: 0.6 }
   return [
-    puts(1, {}),
-    puts(16, targets),
-    puts(64, targets, p99LimitMs),
+    puts(1, 1, {}),
+    // kube-apiserver sends all requests for a resource over one connection.
+    puts(16, 4, targets),
+    puts(64, 16, targets, p99LimitMs),
+    // The load generator then takes as much of the machine as the server.
+    puts(64, 64, targets, p99LimitMs),
     {
-      name: 'create/update/delete mix, 16 clients and a watch',
+      name: 'create/update/delete mix, 16 clients on 4 connections, a watch',
       kind: 'mix',
-      options: { clients: 16, valueSize: 512 },
+      options: { clients: 16, conns: 4, valueSize: 512 },
       figures: [perSecond('/s'), p50, p99],
     },
   ]
@@ -63,15 +66,15 @@ export function readScenarios(keys: number): readonly Scenario[] {
   })
   return [
     {
-      name: 'linearizable get, 64 clients',
+      name: 'linearizable get, 64 clients on 16 connections',
       kind: 'get',
-      options: { clients: 64, keys },
+      options: { clients: 64, conns: 16, keys },
       figures: [perSecond('/s', reads), p50, p99],
     },
     {
-      name: `limit=1 probe over ${String(keys)} keys, 16 clients`,
+      name: `limit=1 probe over ${String(keys)} keys, 16 clients on 4 connections`,
       kind: 'probe',
-      options: { clients: 16, keys },
+      options: { clients: 16, conns: 4, keys },
       figures: [perSecond('/s', reads), p50, p99],
     },
     {
