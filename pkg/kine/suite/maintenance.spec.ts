@@ -48,7 +48,12 @@ onEach(TARGETS, 'maintenance', (on) => {
     assert.deepEqual(await alarm({}), [noSpace])
     assert.deepEqual(await alarm({ alarm: 'Nospace' }), [noSpace])
     assert.deepEqual(await alarm({ alarm: 'Corrupt' }), [])
-    assert.deepEqual((await on.etcd.call('Maintenance/Status', {})).errors, ['memberID:5 alarm:NOSPACE'])
+    const { errors } = await on.etcd.call('Maintenance/Status', {})
+    // How many blanks Go puts there depends on the build, on purpose.
+    assert.deepEqual(
+      errors.map((text) => text.replaceAll(/ +/g, ' ')),
+      ['memberID:5 alarm:NOSPACE'],
+    )
     await rejectsWith(on.etcd.put('alarm/a', '2'), 8, TEXTS.noSpace)
     await rejectsWith(on.etcd.put('alarm/a', '2', { lease: 4711 }), 8, TEXTS.noSpace)
     await rejectsWith(on.etcd.txn({ failure: [put('alarm/a', '2')] }), 8, TEXTS.noSpace)
