@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import mysql from 'mysql2/promise'
+import { freezeProcesses } from '#pkg/kine/testing/freeze.ts'
 import { freePort } from '#pkg/kine/testing/servers.ts'
 import { spawnAs } from '#pkg/kine/testing/spawn-as.ts'
 import { systemUser } from '#pkg/kine/testing/system-user.ts'
@@ -143,8 +144,9 @@ export class MariadbServer implements AsyncDisposable {
   }
 
   /** Freezes or thaws it: connections stay, nothing answers, as with a host that hangs. */
-  freeze(frozen: boolean): void {
-    this.#child?.kill(frozen ? 'SIGSTOP' : 'SIGCONT')
+  async freeze(frozen: boolean): Promise<void> {
+    const pid = this.#child?.pid
+    if (pid !== undefined) await freezeProcesses([pid], frozen)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Client } from 'pg'
+import { freezeProcesses } from '#pkg/kine/testing/freeze.ts'
 import { freePort } from '#pkg/kine/testing/servers.ts'
 import { spawnAs } from '#pkg/kine/testing/spawn-as.ts'
 import { systemUser } from '#pkg/kine/testing/system-user.ts'
@@ -169,7 +170,7 @@ export class PostgresServer implements AsyncDisposable {
   async freeze(frozen: boolean): Promise<void> {
     const pid = this.#child?.pid
     if (pid === undefined) return
-    for (const each of [pid, ...(await childrenOf(pid))]) signal(each, frozen ? 'SIGSTOP' : 'SIGCONT')
+    await freezeProcesses([pid, ...(await childrenOf(pid))], frozen)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -181,7 +181,7 @@ describe('MysqlDialect, shared', function () {
     const first = batchAfter(FRESH, [newRow(2, 'a')])
     await one.append(first)
     await one.shared.head()
-    server.freeze(true)
+    await server.freeze(true)
     const writing = one.append(batchAfter(first.next, [newRow(3, 'a')]))
     writing.catch(() => undefined)
     try {
@@ -192,7 +192,7 @@ describe('MysqlDialect, shared', function () {
       // The first attempt to connect has shown that nobody is there.
       await assert.rejects(writing, unavailable)
     } finally {
-      server.freeze(false)
+      await server.freeze(false)
     }
     // The server has had the whole text of the commit, and ends it now that it can.
     await eventually('committed', () =>

@@ -69,10 +69,11 @@ describe('PostgresDialect', function () {
   let url: string
   const opened: PostgresDialect[] = []
 
-  const dialectAt = (endpoint: string, tls?: DatabaseTlsFiles): PostgresDialect => {
+  const dialectAt = (endpoint: string, tls?: DatabaseTlsFiles, connectTimeoutMs = 10_000): PostgresDialect => {
     const parsed = parseEndpoint(endpoint, tls)
     assert.ok(parsed.type === 'postgres')
-    const dialect = new PostgresDialect({ endpoint: parsed, pool }, { log })
+    // A connection may take its time where the tests share two processors; how long is only of interest when it hangs.
+    const dialect = new PostgresDialect({ endpoint: { ...parsed, connectTimeoutMs }, pool }, { log })
     opened.push(dialect)
     return dialect
   }
@@ -341,14 +342,14 @@ describe('PostgresDialect', function () {
   })
 
   it('does not wait for a database that hangs', async () => {
-    const dialect = dialectAt(url)
+    const dialect = dialectAt(url, undefined, 1_000)
     await dialect.open()
     await dialect.shared.head()
     await server.freeze(true)
     try {
       const startedAt = performance.now()
       await assert.rejects(dialect.shared.head(), isUnavailable)
-      assert.ok(performance.now() - startedAt < 1_600)
+      assert.ok(performance.now() - startedAt < 3_000)
       await assert.rejects(dialect.shared.head(), isUnavailable)
     } finally {
       await server.freeze(false)
