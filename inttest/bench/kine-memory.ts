@@ -1,10 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { report } from '#inttest/bench/kine-figures.ts'
 import { load } from '#inttest/bench/kine-load.ts'
 import { memoryOf } from '#inttest/bench/kine-process.ts'
-import { ours } from '#inttest/bench/kine-servers.ts'
+import { dataFolder, ours } from '#inttest/bench/kine-servers.ts'
 import type { BenchServer } from '#inttest/bench/kine-servers.ts'
 
 /** The size of the store, and how long a watch is not read while the store is written to. */
@@ -21,33 +19,28 @@ const NEWS_EVERY = 60
  * read, steady writes and the compactions of an API server. In the end the watcher reads and must miss nothing.
  */
 async function main(): Promise<void> {
-  const dir = await mkdtemp(join(tmpdir(), 'bench-kine-memory-'))
-  try {
-    await using server = await ours(join(dir, 'ours'), `sqlite://${join(dir, 'ours', 'state.db')}`)
-    await server.start()
-    const filling = new Sampler(server)
-    await load(server, 'fill', { clients: 64, keys: KEYS, valueSize: VALUE_BYTES })
-    const filled = filling.stop()
-    console.log(
-      `${String(KEYS)} objects of ${String(VALUE_BYTES)} bytes are in: at most ${filled.toFixed(0)} MB RssAnon`,
-    )
-    const stalling = new Sampler(server)
-    const result = await load(server, 'stall', {
-      keys: KEYS,
-      valueSize: VALUE_BYTES,
-      seconds: STALL_SECONDS,
-      rate: WRITES_PER_SECOND,
-    })
-    const stalled = stalling.stop()
-    console.log(
-      `writes: ${result.perSecond.toFixed(0)}/s, p99 ${result.p99.toFixed(1)} ms; the stalled watch: ${result.outcome ?? ''}`,
-    )
-    const figure = { name: '', of: () => 0, unit: 'MB', better: 'lower', limit: LIMIT_MB } as const
-    const name = `RssAnon at most, ${String(KEYS)} objects, a stalled watcher for ${String(STALL_SECONDS)} s`
-    report(`memory: ${name}`, figure, { ours: Math.max(filled, stalled) })
-  } finally {
-    await rm(dir, { recursive: true, force: true })
-  }
+  await using data = await dataFolder('bench-kine-memory')
+  const { dir } = data
+  await using server = await ours(join(dir, 'ours'), `sqlite://${join(dir, 'ours', 'state.db')}`)
+  await server.start()
+  const filling = new Sampler(server)
+  await load(server, 'fill', { clients: 64, keys: KEYS, valueSize: VALUE_BYTES })
+  const filled = filling.stop()
+  console.log(`${String(KEYS)} objects of ${String(VALUE_BYTES)} bytes are in: at most ${filled.toFixed(0)} MB RssAnon`)
+  const stalling = new Sampler(server)
+  const result = await load(server, 'stall', {
+    keys: KEYS,
+    valueSize: VALUE_BYTES,
+    seconds: STALL_SECONDS,
+    rate: WRITES_PER_SECOND,
+  })
+  const stalled = stalling.stop()
+  console.log(
+    `writes: ${result.perSecond.toFixed(0)}/s, p99 ${result.p99.toFixed(1)} ms; the stalled watch: ${result.outcome ?? ''}`,
+  )
+  const figure = { name: '', of: () => 0, unit: 'MB', better: 'lower', limit: LIMIT_MB } as const
+  const name = `RssAnon at most, ${String(KEYS)} objects, a stalled watcher for ${String(STALL_SECONDS)} s`
+  report(`memory: ${name}`, figure, { ours: Math.max(filled, stalled) })
 }
 
 /** Looks at the memory of a server every second. */
@@ -57,15 +50,16 @@ class Sampler {
   #samples = 0
 
   constructor(server: BenchServer) {
-    this.#timer = setInterval(() => {
-      void memoryOf(server.pid).then(({ anonMb, rssMb }) => {
-        this.#highestMb = Math.max(this.#highestMb, anonMb)
-        this.#samples += 1
-        if (this.#samples % NEWS_EVERY === 0) {
-          console.log(`  ${String(this.#samples)} s: ${anonMb.toFixed(0)} MB RssAnon, ${rssMb.toFixed(0)} MB RSS`)
-        }
-      })
-    }, SAMPLE_MS)
+    const sample = async (): Promise<void> => {
+      const { anonMb, rssMb } = await memoryOf(server.pid)
+      this.#highestMb = Math.max(this.#highestMb, anonMb)
+      this.#samples += 1
+      if (this.#samples % NEWS_EVERY === 0) {
+        console.log(`  ${String(this.#samples)} s: ${anonMb.toFixed(0)} MB RssAnon, ${rssMb.toFixed(0)} MB RSS`)
+      }
+    }
+    // A server that has ended is told of by the load that fails.
+    this.#timer = setInterval(() => void sample().catch(() => undefined), SAMPLE_MS).unref()
   }
 
   /** @returns the highest RssAnon seen, megabytes */

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync, closeSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { closeSync, openSync, rmSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { checkout, k0sExecutable } from '#inttest/common/names.ts'
 import { load } from '#inttest/bench/kine-load.ts'
@@ -33,10 +34,11 @@ export class BenchServer implements AsyncDisposable {
 
   /** Resolves once it answers. */
   async start(): Promise<void> {
-    const [program = '', ...args] = this.#argv
+    // An interrupted benchmark leaves no server behind.
+    const args = ['--pdeathsig', 'KILL', ...this.#argv]
     await mkdir(this.dir, { recursive: true })
     const log = openSync(join(this.dir, 'log'), 'a')
-    const child = spawn(program, args, { cwd: this.dir, stdio: ['ignore', log, log], detached: true })
+    const child = spawn('setpriv', args, { cwd: this.dir, stdio: ['ignore', log, log], detached: true })
     closeSync(log)
     this.#child = child
     const ended = once(child, 'exit').then(([code, signal]) => {
@@ -99,4 +101,15 @@ export async function etcd(dir: string): Promise<BenchServer> {
   argv.push(`--listen-client-urls=http://${endpoint}`, `--advertise-client-urls=http://${endpoint}`)
   argv.push(`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`, `--initial-cluster=default=${peer}`)
   return new BenchServer({ name: 'etcd', endpoint, dir, argv })
+}
+
+/** A folder for all data of a benchmark on the disk of temporary files; it goes with the benchmark, also if that is interrupted. */
+export async function dataFolder(name: string): Promise<{ readonly dir: string } & AsyncDisposable> {
+  const dir = await mkdtemp(join(tmpdir(), `${name}-`))
+  const interrupted = (): void => {
+    rmSync(dir, { recursive: true, force: true })
+    process.exit(1)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted)
+  return { dir, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) }
 }

@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { loadavg, tmpdir } from 'node:os'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { readScenarios, report, tally, writeScenarios } from '#inttest/bench/kine-figures.ts'
 import type { Figure, Scenario } from '#inttest/bench/kine-figures.ts'
@@ -7,7 +6,7 @@ import { load, withSessions } from '#inttest/bench/kine-load.ts'
 import type { LoadResult } from '#inttest/bench/kine-load.ts'
 import { cpuPercent, memoryOf } from '#inttest/bench/kine-process.ts'
 import { runEtcdTool } from '#inttest/bench/kine-etcd-tool.ts'
-import { etcd, ours, upstream, upstreamSqlite } from '#inttest/bench/kine-servers.ts'
+import { dataFolder, etcd, ours, upstream, upstreamSqlite } from '#inttest/bench/kine-servers.ts'
 import type { BenchServer } from '#inttest/bench/kine-servers.ts'
 import { fillUpstreamSqlite } from '#inttest/bench/kine-upstream-fill.ts'
 import { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
@@ -20,6 +19,8 @@ const SECONDS = Number(process.env['KINE_SECONDS'] ?? 4)
 const ROUNDS = Number(process.env['KINE_ROUNDS'] ?? 2)
 /** Keys below the reads. */
 const KEYS = Number(process.env['KINE_KEYS'] ?? 100_000)
+/** Upstream kine opens as many connections to a database as it has requests. */
+const CONNECTIONS = '400'
 const IDLE_SESSIONS = 200
 const IDLE_SETTLE_SECONDS = 3
 const IDLE_SECONDS = Math.max(2, 2 * SECONDS)
@@ -30,20 +31,17 @@ const P99_LIMIT_MS = 40
 /** `make bench-kine`: the servers side by side, one under load at a time, each database and log on the same disk. */
 async function main(): Promise<void> {
   const began = performance.now()
-  const dir = await mkdtemp(join(tmpdir(), 'bench-kine-'))
+  await using data = await dataFolder('bench-kine')
+  const { dir } = data
   console.log(`load average ${loadavg()[0]?.toFixed(1) ?? ''} before the run; ratios of a busy machine say little`)
-  try {
-    if (STORES.includes('sqlite')) await measureSqlite(join(dir, 'sqlite'))
-    if (STORES.includes('postgres')) {
-      await using server = await PostgresServer.start({ fsync: true })
-      await measureDatabase('postgres', join(dir, 'postgres'), server)
-    }
-    if (STORES.includes('mariadb')) {
-      await using server = await MariadbServer.start({ fsync: true })
-      await measureDatabase('mariadb', join(dir, 'mariadb'), server)
-    }
-  } finally {
-    await rm(dir, { recursive: true, force: true })
+  if (STORES.includes('sqlite')) await measureSqlite(join(dir, 'sqlite'))
+  if (STORES.includes('postgres')) {
+    await using server = await PostgresServer.start({ fsync: true, settings: { max_connections: CONNECTIONS } })
+    await measureDatabase('postgres', join(dir, 'postgres'), server)
+  }
+  if (STORES.includes('mariadb')) {
+    await using server = await MariadbServer.start({ fsync: true, settings: { 'max-connections': CONNECTIONS } })
+    await measureDatabase('mariadb', join(dir, 'mariadb'), server)
   }
   const minutes = ((performance.now() - began) / 60_000).toFixed(1)
   console.log(`bench-kine: ${String(tally.held)} held, ${String(tally.missed)} missed, ${minutes} minutes`)
