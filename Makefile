@@ -82,6 +82,15 @@ check-stores: test-bins build
 	  $(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only \
 	  $(STORE_SCENARIOS:%='inttest/%/*.spec.ts') || exit 1; done
 
+# The suite of kine over every store, part of `make test`; K0S_KINE_STORES=sqlite,etcd chooses.
+check-kine: test-bins
+	$(BIN)/mocha --config pkg/kine/suite/.mocharc.json
+
+# Random requests beside etcd for longer: `make check-kine-fuzz FUZZ_SECONDS=600`.
+check-kine-fuzz: test-bins
+	K0S_KINE_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/mocha --config pkg/kine/suite/.mocharc.json \
+	  --grep 'random requests|performance'
+
 # One scenario of inttest/, on its own: `make check-network`.
 check-%: test-bins build
 	$(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only 'inttest/$*/*.spec.ts'
