@@ -52,12 +52,7 @@ export async function localWorker(
     cloudProvider: options.cloudProvider,
     apiServers: [joinHostPort(spec.api.address, spec.api.port)],
     nodeIp: spec.api.address,
-    startAfter: {
-      credentials: ['certificates'],
-      api: ['kube-apiserver'],
-      // Nothing needs it sooner, and both cores are the API server's until it is ready (docs/adr/0007).
-      runtime: ['kube-apiserver'],
-    },
+    startAfter: { credentials: ['certificates'], api: ['kube-apiserver'] },
   }
   const deps: WorkerDeps = {
     log,

@@ -82,7 +82,6 @@ describe('graph of a controller', () => {
     const single = await stepsOf({ single: true })
     assert.ok(single.has('kubelet') && single.has('kine') && !single.has('etcd'))
     assert.deepEqual(single.get('node-certificate'), ['certificates'])
-    assert.deepEqual(single.get('containerd'), ['kube-apiserver', 'worker-config'])
   })
 
   it('leaves out what is disabled and still fits together', async () => {

@@ -28,7 +28,7 @@ export function containerd(context: WorkerContext): Component {
   return new ProcessComponent(
     {
       name: 'containerd',
-      after: ['worker-config', ...(context.options.startAfter.runtime ?? [])],
+      after: ['worker-config'],
       prepare: async (start) => {
         programs = await stagePrograms(context, start)
         installed = await installContainerdFiles(context, programs, start.signal)

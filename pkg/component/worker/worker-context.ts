@@ -37,8 +37,6 @@ export interface WorkerNodeOptions {
     readonly credentials: readonly string[]
     readonly api: readonly string[]
     readonly config?: readonly string[]
-    /** Before the container runtime is started. */
-    readonly runtime?: readonly string[]
   }
 }
 
