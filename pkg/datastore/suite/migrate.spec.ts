@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert'
 import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -93,23 +94,35 @@ describe('migration between SQLite and etcd', function () {
   })
 
   for (const to of ['sqlite', 'etcd'] as const) {
-    it(`goes on after kill -9, to ${to}`, async () => {
+    const address = (): string => (to === 'etcd' ? etcd('b') : sqlite('b'))
+
+    /** Finishes the migration that was broken off: the target is the store, and nothing is left beside it. */
+    const finish = async (seen: unknown): Promise<void> => {
+      const summary = await runMigration(sqlite('a'), address())
+      assert.ok(summary.copied <= summary.changes)
+      assert.deepEqual(to === 'etcd' ? await seeEtcd('b') : await seeKine('b'), seen)
+      const left = (await readdir(dir)).filter((name) => name.includes('k0s-migration'))
+      assert.deepEqual(left, [])
+    }
+
+    it(`goes on after kill -9 at each of its steps, to ${to}`, async () => {
       const seen = await fillKine('a', 1000)
-      const address = to === 'etcd' ? etcd('b') : sqlite('b')
+      for (const step of ['begun to copy', 'copied', 'begun to verify', 'verified'].keys()) {
+        await killMigrationAt(step + 1, sqlite('a'), address())
+        if (to === 'sqlite') await assert.rejects(startKine(at('b')), /migration that has not finished/)
+      }
+      await finish(seen)
+    })
+
+    it(`goes on after kill -9 at any moment, to ${to}`, async () => {
+      const seen = await fillKine('a', 1000)
       let killed = 0
       for (let delayMs = 0; killed < 3; delayMs += 40) {
-        if (!(await killedMigration(sqlite('a'), address, delayMs))) break
+        if (!(await killMigrationAfter(delayMs, sqlite('a'), address()))) break
         killed += 1
       }
       assert.ok(killed > 0, 'it was never killed')
-      if (to === 'sqlite' && killed === 3) await assert.rejects(startKine(at('b')), /migration that has not finished/)
-      const summary = await runMigration(sqlite('a'), address)
-      assert.ok(summary.copied <= summary.changes)
-      assert.deepEqual(to === 'etcd' ? await seeEtcd('b') : await seeKine('b'), seen)
-      assert.equal(
-        (await readdir(dir)).some((name) => name.includes('k0s-migration')),
-        false,
-      )
+      await finish(seen)
     })
   }
 
@@ -157,18 +170,34 @@ describe('migration between SQLite and etcd', function () {
   })
 })
 
-/** False if it was done before it could be killed. */
-async function killedMigration(from: string, to: string, delayMs: number): Promise<boolean> {
-  const child = spawn(process.execPath, [resolve('pkg/datastore/testing/run.ts'), from, to], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const exited = once(child, 'exit')
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+/** Kills a migration that waits at its n-th report of progress. */
+async function killMigrationAt(report: number, from: string, to: string): Promise<void> {
+  const { child, exited, lines } = startMigration(from, to, String(report))
+  for (let seen = 0; seen < report; seen += 1) assert.notEqual((await lines.next()).done, true, 'it has ended')
+  child.kill('SIGKILL')
+  await exited
+}
+
+/** Kills a migration so long after its first report; false if it was done before. */
+async function killMigrationAfter(delayMs: number, from: string, to: string): Promise<boolean> {
+  const { child, exited, lines } = startMigration(from, to)
   await lines.next()
   const kill = setTimeout(() => child.kill('SIGKILL'), delayMs)
   const [, signal] = await exited
   clearTimeout(kill)
   return signal === 'SIGKILL'
+}
+
+function startMigration(...args: readonly string[]): {
+  readonly child: ChildProcess
+  readonly exited: Promise<unknown[]>
+  readonly lines: AsyncIterator<string>
+} {
+  const child = spawn(process.execPath, [resolve('pkg/datastore/testing/run.ts'), ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  return { child, exited: once(child, 'exit'), lines }
 }
 
 /** Names, sizes and contents of what is in a directory. */
