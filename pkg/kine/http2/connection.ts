@@ -21,6 +21,8 @@ import type { ConnectionSide, StreamListener } from '#pkg/kine/http2/stream.ts'
 const RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024
 /** Header blocks larger than this, compressed, are refused. */
 const MAX_BLOCK_BYTES = 64 * 1024
+/** Several times what a block of that size needs: frames without payload would otherwise cost a peer nothing, and us memory. */
+const MAX_BLOCK_FRAMES = 32
 const MAX_STREAMS = MAX_WINDOW_BYTES
 /** Of a stream that the client may not know, in a GOAWAY that only announces the end. */
 const ALL_STREAMS = MAX_WINDOW_BYTES
@@ -207,7 +209,8 @@ export class Connection implements ConnectionSide {
     if (block?.streamId !== streamId) throw protocolError('CONTINUATION of no header block')
     block.parts.push(Buffer.from(payload))
     block.bytes += payload.length
-    if (block.bytes > MAX_BLOCK_BYTES) throw new Http2Error(ErrorCode.enhanceYourCalm, 'headers too large')
+    if (block.bytes > MAX_BLOCK_BYTES || block.parts.length > MAX_BLOCK_FRAMES)
+      throw new Http2Error(ErrorCode.enhanceYourCalm, 'headers too large')
     if ((flags & Flag.endHeaders) === 0) return
     this.#block = undefined
     this.#onBlock(streamId, Buffer.concat(block.parts), block.endStream)

@@ -172,6 +172,13 @@ describe('Http2Server with a client that breaks the protocol', () => {
       frame(FrameType.ping, 0, 0, Buffer.alloc(8)),
     ],
     [
+      'headers that never end',
+      ErrorCode.enhanceYourCalm,
+      PREFACE,
+      frame(FrameType.headers, 0, 1, Buffer.alloc(0)),
+      ...Array<Buffer>(100).fill(frame(FrameType.continuation, 0, 1, Buffer.alloc(0))),
+    ],
+    [
       'more padding than payload',
       ErrorCode.protocolError,
       PREFACE,
