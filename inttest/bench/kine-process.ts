@@ -13,6 +13,11 @@ export async function cpuPercent(pid: number, seconds: number): Promise<number> 
   return (100 * ticks) / TICKS_PER_SECOND / ((performance.now() - began) / 1000)
 }
 
+/** CPU that a process with all its threads has taken so far, seconds. */
+export async function cpuSeconds(pid: number): Promise<number> {
+  return (await cpuTicks(pid)) / TICKS_PER_SECOND
+}
+
 async function cpuTicks(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${String(pid)}/stat`, 'utf8')
   // Behind the name, which may contain anything: state is the third field, utime and stime the 14th and 15th.
