@@ -91,6 +91,9 @@ check-kine-fuzz: test-bins
 	K0S_KINE_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/mocha --config pkg/kine/suite/.mocharc.json \
 	  --grep 'random requests|performance'
 
+# The whole size: 1 GiB each way; `make test` moves less.
+check-konnectivity: export K0S_TUNNEL_BYTES = 1073741824
+
 # One scenario of inttest/, on its own: `make check-network`.
 check-%: test-bins build
 	$(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only 'inttest/$*/*.spec.ts'

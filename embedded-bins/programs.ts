@@ -163,6 +163,7 @@ export const goPrograms: readonly GoProgram[] = [
     coldSeconds: 30,
   },
   { name: 'etcdctl', group: 'etcd', package: 'go.etcd.io/etcd/etcdctl/v3', use: 'test', coldSeconds: 20 },
+  { name: 'tunnel-client', group: 'tunnel-client', package: '.', use: 'test', coldSeconds: 30 },
   { name: 'bench-load', group: 'bench', package: './load', use: 'bench', coldSeconds: 40 },
   {
     name: 'upstream-kine',

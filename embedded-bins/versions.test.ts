@@ -19,6 +19,7 @@ const modules = [
   ['cni-plugins', 'cni', 'github.com/containernetworking/plugins'],
   ['calico', 'calico', 'github.com/projectcalico/calico'],
   ['upstream-kine', 'bench', 'github.com/k3s-io/kine'],
+  ['konnectivity-client', 'tunnel-client', 'sigs.k8s.io/apiserver-network-proxy/konnectivity-client'],
 ] as const
 
 describe('versions.json', () => {
@@ -29,6 +30,12 @@ describe('versions.json', () => {
       assert.equal(required?.[1], versions[name])
     })
   }
+
+  it('tests the tunnel with the client that is in kube-apiserver', async () => {
+    const module = 'sigs.k8s.io/apiserver-network-proxy/konnectivity-client'
+    const manifest = await readFile(join(import.meta.dirname, 'kubernetes', 'go.mod'), 'utf8')
+    assert.ok(manifest.includes(`${module} => ${module} ${versions['konnectivity-client']}\n`))
+  })
 
   it('states the version of the Node.js that package.json pins', async () => {
     const manifest = JSON.parse(await readFile(join(import.meta.dirname, '../package.json'), 'utf8'))

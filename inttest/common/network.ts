@@ -44,6 +44,16 @@ export class Network {
     await run(['ip', 'netns', 'delete', netns])
   }
 
+  /** Pulls the host's cable at the switch: from now on nothing arrives and nobody is told. */
+  async unplug(address: string): Promise<void> {
+    await must(['ip', 'link', 'set', this.#outerLink(address), 'nomaster'])
+  }
+
+  /** Puts the cable back. */
+  async plug(address: string): Promise<void> {
+    await must(['ip', 'link', 'set', this.#outerLink(address), 'master', this.#names.bridge])
+  }
+
   #outerLink(address: string): string {
     return `${this.#names.prefix}${address.slice(address.lastIndexOf('.') + 1)}`
   }

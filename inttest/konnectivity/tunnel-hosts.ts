@@ -1,0 +1,262 @@
+import type { ChildProcess } from 'node:child_process'
+import { cp, mkdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { eventually } from '#inttest/common/eventually.ts'
+import { Host } from '#inttest/common/host.ts'
+import { namesOf } from '#inttest/common/names.ts'
+import { Network } from '#inttest/common/network.ts'
+import { ended, must } from '#inttest/common/run.ts'
+import {
+  adminPort,
+  agentArgs,
+  agentProgram,
+  clientArgs,
+  serverArgs,
+  serverProgram,
+  tunnelClient,
+} from '#inttest/konnectivity/programs.ts'
+import type { AgentFlags, Frontend, ServerFlags } from '#inttest/konnectivity/programs.ts'
+
+/** On every host: an authority, and a certificate for each end. */
+const PKI = '/mnt/pki'
+const ENDPOINT_PORT = 9000
+const LIVE_MS = 30_000
+
+/** A program that runs on a host of the tunnel. */
+export class Running implements AsyncDisposable {
+  readonly child: ChildProcess
+  readonly host: Host
+  readonly #log: string
+
+  constructor(child: ChildProcess, host: Host, log: string) {
+    this.child = child
+    this.host = host
+    this.#log = log
+  }
+
+  /** Sends a signal and, where it ends the program, waits for that. */
+  async signal(name: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    // The group: the program is a child of the one that entered the host for it.
+    if (this.child.exitCode === null && this.child.signalCode === null) process.kill(-(this.child.pid ?? 0), name)
+    if (name === 'SIGTERM' || name === 'SIGKILL') await ended(this.child)
+  }
+
+  /** What it wrote so far. */
+  async output(): Promise<string> {
+    return readFile(join(this.host.dir, `${this.#log}.log`), 'utf8')
+  }
+
+  /** Its lines of JSON. */
+  async events(): Promise<readonly Event[]> {
+    const lines = (await this.output()).split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'))
+    return lines.map((line) => JSON.parse(line) as Event)
+  }
+
+  /** The first of its events of a kind, once it is there. */
+  async event(name: string, timeoutMs = LIVE_MS): Promise<Event> {
+    return eventually(`${name} of a client`, timeoutMs, async () => {
+      const found = (await this.events()).find(({ event }) => event === name)
+      if (found === undefined) throw new Error((await this.output()).trim().slice(-500))
+      return found
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.signal('SIGKILL')
+  }
+}
+
+/** A line of `tunnel-client hold` or `tunnel-client endpoint`. */
+export interface Event {
+  readonly event?: string
+  readonly atMs: number
+  readonly bytes?: number
+  readonly error?: string
+  readonly remote?: string
+  readonly command?: string
+  readonly read?: number
+}
+
+/** A host for servers and some for agents, on one network, with the certificates of all. */
+export class TunnelHosts implements AsyncDisposable {
+  readonly network: Network
+  readonly server: Host
+  readonly agents: readonly Host[]
+  readonly #dir: string
+  readonly #running: Running[] = []
+  #count = 0
+
+  private constructor(agents: number) {
+    const names = namesOf('test-konnectivity')
+    this.#dir = join(tmpdir(), `${names.prefix}-konnectivity`)
+    this.network = new Network(names)
+    const host = (name: string, number: number): Host =>
+      new Host({ name, number, dir: join(this.#dir, name) }, { names, network: this.network })
+    this.server = host('tunnel-server', 10)
+    this.agents = Array.from({ length: agents }, (_, i) => host(`agent-${String(i)}`, 20 + i))
+  }
+
+  /** Boots the hosts; nothing of the tunnel runs on them yet. */
+  static async up(agents = 2): Promise<TunnelHosts> {
+    const hosts = new TunnelHosts(agents)
+    await hosts.#remove() // what an aborted run left
+    try {
+      await hosts.network.create()
+      await Promise.all(hosts.#hosts.map((host) => host.boot()))
+      await hosts.#certificates()
+      return hosts
+    } catch (error) {
+      await hosts.#remove()
+      throw error
+    }
+  }
+
+  /** Starts a tunnel server on its host and waits until it answers. */
+  async startServer(
+    frontend: Frontend,
+    {
+      index = 0,
+      count = 1,
+      more = [],
+    }: { readonly index?: number; readonly count?: number; readonly more?: readonly string[] } = {},
+  ): Promise<TunnelServer> {
+    const flags = { frontend, address: this.server.address, pki: PKI, index, count }
+    const running = await this.#start(this.server, [...serverProgram().argv, ...serverArgs(flags), ...more], 'server')
+    const server = new TunnelServer(running, flags)
+    await eventually(`server ${String(index)} answers`, LIVE_MS, () => server.metrics())
+    return server
+  }
+
+  /** Starts an agent on host `at`; see `TunnelServer.untilAgents` for its connection. */
+  async startAgent(
+    at: number,
+    flags: Partial<AgentFlags> & { readonly more?: readonly string[] } = {},
+  ): Promise<Running> {
+    const host = this.agent(at)
+    const all = { id: host.name, address: host.address, server: this.server.address, pki: PKI, ...flags }
+    return this.#start(host, [...agentProgram().argv, ...agentArgs(all), ...(flags.more ?? [])], 'agent')
+  }
+
+  /** Starts the endpoint on agent host `at`: see `embedded-bins/tunnel-client/endpoint.go`. */
+  async startEndpoint(at: number): Promise<Running> {
+    return this.#start(this.agent(at), [tunnelClient, 'endpoint', `--listen=:${String(ENDPOINT_PORT)}`], 'endpoint')
+  }
+
+  /** The endpoint's address: that of the agent's host, so that the dial is for that agent. */
+  endpoint(at: number): string {
+    return `${this.agent(at).address}:${String(ENDPOINT_PORT)}`
+  }
+
+  /** Runs a client on the server's host to its end and returns its one line. */
+  async client<T>(server: TunnelServer, command: string, args: readonly string[], timeoutMs = 120_000): Promise<T> {
+    const argv = [tunnelClient, command, ...clientArgs(server.flags), ...args]
+    return JSON.parse(await this.server.must(argv, { timeoutMs })) as T
+  }
+
+  /** Starts a client on the server's host. */
+  async startClient(server: TunnelServer, command: string, args: readonly string[]): Promise<Running> {
+    return this.#start(this.server, [tunnelClient, command, ...clientArgs(server.flags), ...args], 'client')
+  }
+
+  agent(at: number): Host {
+    const host = this.agents[at]
+    if (host === undefined) throw new Error(`there is no agent host ${String(at)}`)
+    return host
+  }
+
+  /** Ends every program; the hosts stay. */
+  async endPrograms(): Promise<void> {
+    await Promise.all(this.#running.splice(0).map((running) => running[Symbol.asyncDispose]()))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#remove()
+  }
+
+  get #hosts(): readonly Host[] {
+    return [this.server, ...this.agents]
+  }
+
+  async #start(host: Host, argv: readonly string[], kind: string): Promise<Running> {
+    this.#count += 1
+    const log = `${kind}-${String(this.#count)}`
+    const running = new Running(await host.spawn(argv, log), host, log)
+    this.#running.push(running)
+    return running
+  }
+
+  async #certificates(): Promise<void> {
+    const dir = join(this.#dir, 'pki')
+    await mkdir(dir, { recursive: true })
+    const agents = this.agents.map(({ name }) => `${name}=k0s:tunnel-agent:${name}/k0s:tunnel-agents`)
+    const ips = this.#hosts.map(({ address }) => address).concat(this.network.gateway, '127.0.0.1')
+    await must([
+      tunnelClient,
+      'certificates',
+      `--dir=${dir}`,
+      `--ips=${ips.join(',')}`,
+      'server=konnectivity-server',
+      'client=kube-apiserver',
+      ...agents,
+    ])
+    await Promise.all(this.#hosts.map((host) => cp(dir, host.diskPath(PKI), { recursive: true })))
+  }
+
+  async #remove(): Promise<void> {
+    await this.endPrograms()
+    for (const host of this.#hosts) await host.remove()
+    await this.network.remove()
+    await rm(this.#dir, { recursive: true, force: true })
+  }
+}
+
+/** A running server with what it says of itself. */
+export class TunnelServer {
+  readonly running: Running
+  readonly flags: ServerFlags
+
+  constructor(running: Running, flags: ServerFlags) {
+    this.running = running
+    this.flags = flags
+  }
+
+  /** Its metrics page; the names are upstream's. */
+  async metrics(): Promise<Metrics> {
+    const url = `http://${this.flags.address}:${String(adminPort(this.flags.index))}/metrics`
+    const response = await fetch(url, { signal: AbortSignal.timeout(5_000) })
+    return new Metrics(await response.text())
+  }
+
+  /** Waits until so many agents are connected. */
+  async untilAgents(count: number, timeoutMs = LIVE_MS): Promise<void> {
+    await eventually(`${String(count)} agents connected`, timeoutMs, async () => {
+      const backends = (await this.metrics()).sum('ready_backend_connections')
+      if (backends !== count) throw new Error(`${String(backends)} are`)
+    })
+  }
+
+  /** Waits until nothing is open or pending. */
+  async untilIdle(timeoutMs = LIVE_MS): Promise<void> {
+    await eventually('no connection and no dial left', timeoutMs, async () => {
+      const metrics = await this.metrics()
+      const left = ['established_connections', 'pending_backend_dials'].map((name) => [name, metrics.sum(name)])
+      if (left.some(([, value]) => value !== 0)) throw new Error(JSON.stringify(left))
+    })
+  }
+}
+
+/** A page of metrics of a tunnel server. */
+export class Metrics {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** The sum over all labels; 0 where there is none. */
+  sum(name: string): number {
+    const pattern = new RegExp(`^konnectivity_network_proxy_server_${name}(?:\\{.*\\})? (\\S+)$`, 'gm')
+    return [...this.#text.matchAll(pattern)].reduce((sum, [, value]) => sum + Number(value), 0)
+  }
+}
