@@ -1,6 +1,8 @@
 import { createAgentMetrics } from '#konnectivity/agent/metrics.ts'
 import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
 import { ENDPOINT_DIAL_TIMEOUT_MS } from '#konnectivity/agent/endpoint.ts'
+import { KnownServers } from '#konnectivity/agent/known-servers.ts'
+import { discoveryDefaults } from '#konnectivity/agent/options.ts'
 import type {
   AgentTls,
   KonnectivityAgentDeps,
@@ -9,6 +11,8 @@ import type {
   ServerLinkStatus,
 } from '#konnectivity/agent/options.ts'
 import { ServerLink, serverName } from '#konnectivity/agent/server-link.ts'
+import { addUp } from '#konnectivity/tunnel/drain.ts'
+import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
 import { ReadGuard } from '#konnectivity/tunnel/read-guard.ts'
 import type { AgentHello } from '#konnectivity/agent/session.ts'
 
@@ -19,7 +23,8 @@ export class KonnectivityAgent {
   readonly #deps: KonnectivityAgentDeps
   readonly #readGuard = new ReadGuard()
   readonly #links = new Map<string, ServerLink>()
-  readonly #stopping = new Set<Promise<void>>()
+  readonly #stopping = new Set<Promise<DrainResult>>()
+  readonly #known: KnownServers
   #servers: readonly ServerAddress[]
   #tls: AgentTls
   #running = false
@@ -29,9 +34,12 @@ export class KonnectivityAgent {
     this.#deps = deps
     this.#servers = options.servers
     this.#tls = options.tls
+    const { serverCountSource: source } = options
+    const { leases } = deps
+    this.#known = new KnownServers({ ...(source && { source }), ...(leases && { fromLeases: () => leases.count() }) })
     this.metrics = createAgentMetrics({
-      openServers: () => this.status().filter(({ state }) => state === 'connected').length,
-      knownServers: () => this.#links.size,
+      openServers: () => this.#known.connected,
+      knownServers: () => Math.max(this.#known.wanted, this.#links.size),
       openEndpoints: () => [...this.#links.values()].reduce((sum, link) => sum + link.openConnections, 0),
     })
   }
@@ -44,12 +52,14 @@ export class KonnectivityAgent {
 
   /**
    * Announces the stop to the servers, serves what is open for at most `drainMs` (connections without traffic for a
-   * second are closed before), and disconnects. Idempotent. Default: at once.
+   * second are closed before), and disconnects; `now` ends the wait. Idempotent. Default: at once.
    */
-  async stop(options: { readonly drainMs?: number } = {}): Promise<void> {
+  async stop(options: { readonly drainMs?: number; readonly now?: AbortSignal } = {}): Promise<void> {
     this.#running = false
-    for (const name of [...this.#links.keys()]) this.#remove(name, options.drainMs ?? 0)
-    await Promise.all(this.#stopping)
+    const { drainMs = 0, now } = options
+    for (const name of [...this.#links.keys()]) this.#remove(name, drainMs, now)
+    const { idle, cut } = addUp(await Promise.all(this.#stopping))
+    if (drainMs > 0) this.#deps.log.info('agent drained', { idleClosed: idle, cut })
   }
 
   /** The servers to be connected to from now on; the connections to others that remain are not touched. */
@@ -63,9 +73,14 @@ export class KonnectivityAgent {
     this.#tls = tls
   }
 
-  /** One entry for each server, in the order given. */
+  /** The number of server leases changed. */
+  serverCountChanged(): void {
+    this.#known.changed()
+  }
+
+  /** One entry for each connection, and for each address without any, in the order of the addresses. */
   status(): readonly ServerLinkStatus[] {
-    return [...this.#links.values()].map((link) => link.status())
+    return [...this.#links.values()].flatMap((link) => link.status())
   }
 
   #reconcile(): void {
@@ -80,10 +95,17 @@ export class KonnectivityAgent {
   }
 
   #createLink(name: string, address: ServerAddress): ServerLink {
-    const { endpointDialTimeoutMs = ENDPOINT_DIAL_TIMEOUT_MS } = this.#options
+    const { endpointDialTimeoutMs = ENDPOINT_DIAL_TIMEOUT_MS, discovery, keepaliveMs } = this.#options
     return new ServerLink(
-      { address, endpointDialTimeoutMs },
       {
+        address,
+        endpointDialTimeoutMs,
+        discovery: { ...discoveryDefaults, ...discovery },
+        ...(keepaliveMs !== undefined && { keepaliveMs }),
+      },
+      {
+        known: this.#known,
+        unconnectedAddresses: () => [...this.#links.values()].filter(({ connected }) => !connected).length,
         credentials: async () => ({ tls: this.#tls, hello: await this.#hello() }),
         metrics: this.metrics,
         readGuard: this.#readGuard,
@@ -92,18 +114,18 @@ export class KonnectivityAgent {
     )
   }
 
-  #remove(name: string, drainMs: number): void {
+  #remove(name: string, drainMs: number, now?: AbortSignal): void {
     const link = this.#links.get(name)
     this.#links.delete(name)
     if (link === undefined) return
-    const stopped = link.stop(drainMs).finally(() => this.#stopping.delete(stopped))
+    const stopped = link.stop(drainMs, now).finally(() => this.#stopping.delete(stopped))
     this.#stopping.add(stopped)
   }
 
   async #hello(): Promise<AgentHello> {
     const { nodeName, agentId = nodeName, identifiers, readToken } = this.#options
     const query = new URLSearchParams()
-    for (const key of ['ipv4', 'ipv6', 'host'] as const)
+    for (const key of ['ipv4', 'ipv6', 'host', 'cidr'] as const)
       for (const value of identifiers[key] ?? []) query.append(key, value)
     if (identifiers.defaultRoute === true) query.append('default-route', 'true')
     return { agentId, identifiers: query.toString(), token: await readToken?.() }

@@ -6,6 +6,8 @@ import type { Logger } from '#pkg/log/logger.ts'
 import { dialEndpoint } from '#konnectivity/agent/endpoint.ts'
 import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
+import { drainConnections } from '#konnectivity/tunnel/drain.ts'
+import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
 import { PacketConnection } from '#konnectivity/tunnel/packet-connection.ts'
 import type { PacketPort } from '#konnectivity/tunnel/packet-connection.ts'
 import type { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
@@ -28,10 +30,6 @@ export interface AgentConnectionsDeps {
   readonly onBytes: (toEndpoint: number, fromEndpoint: number) => void
 }
 
-/** While draining, a connection without a byte for this long is closed; a client then opens its next one elsewhere. */
-const DRAIN_IDLE_MS = 1_000
-const DRAIN_POLL_MS = 250
-
 /** Serves the dials of one server and owns the connections to endpoints that came of them. */
 export class AgentConnections {
   readonly #options: AgentConnectionsOptions
@@ -40,8 +38,8 @@ export class AgentConnections {
   readonly #splices = new Set<Splice>()
   readonly #byId = new Map<number, PacketConnection>()
   readonly #port: PacketPort
+  readonly #ended = new AbortController()
   #lastConnectId = 0
-  #closed = false
 
   constructor(options: AgentConnectionsOptions, deps: AgentConnectionsDeps) {
     this.#options = options
@@ -95,19 +93,20 @@ export class AgentConnections {
     }
   }
 
-  /** Closes connections as they fall silent, and all of them after `timeoutMs`. */
-  async drain(timeoutMs: number): Promise<void> {
-    const until = performance.now() + timeoutMs
-    while (this.#splices.size > 0 && performance.now() < until) {
-      const silentSince = performance.now() - DRAIN_IDLE_MS
-      for (const splice of this.#splices) if (splice.counters.lastActiveAt < silentSince) splice.destroy()
-      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
-    }
+  /** Dials to endpoints that still run. */
+  get pendingDials(): number {
+    return this.#dials.size
+  }
+
+  /** Lets connections end, see `drainConnections`; dials that still come are served too. */
+  drain(timeoutMs: number): Promise<DrainResult> {
+    const { signal } = this.#ended
+    return drainConnections({ timeoutMs }, { splices: this.#splices, pending: () => this.#dials.size, signal })
   }
 
   /** The session is over: no dial and no endpoint connection is left behind. */
   close(): void {
-    this.#closed = true
+    this.#ended.abort(new Error('tunnel to the server closed'))
     for (const dial of this.#dials.values()) dial.abort()
     for (const splice of this.#splices) splice.destroy(new Error('tunnel to the server closed'))
   }
@@ -134,7 +133,7 @@ export class AgentConnections {
   }
 
   #connected(random: bigint, socket: Socket): void {
-    if (this.#closed || abandoned(this.#deps)) {
+    if (this.#ended.signal.aborted || abandoned(this.#deps)) {
       socket.destroy()
       return
     }

@@ -28,6 +28,8 @@ export function createAgentMetrics(gauges: AgentGauges) {
     openEndpoints: new Gauge(named('open_endpoint_connections', 'Open connections to endpoints.'), () => [
       [{}, gauges.openEndpoints()],
     ]),
+    streamPackets: new Counter(named('stream_packets_total', 'Packets by segment and type.')),
+    streamErrors: new Counter(named('stream_errors_total', 'Streams that ended with an error by segment and code.')),
     serverFailures: new Counter(
       named('server_connection_failure_count', 'Failed or lost connections to a server by direction.'),
     ),

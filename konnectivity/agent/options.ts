@@ -23,9 +23,11 @@ export interface KonnectivityAgentOptions {
     readonly ipv6?: readonly string[]
     /** Only servers that do not read the node name from the certificate look at it (upstream's). */
     readonly host?: readonly string[]
+    /** Networks behind the agent. Sent as upstream does; no strategy looks at them. */
+    readonly cidr?: readonly string[]
     readonly defaultRoute?: boolean
   }
-  /** Every one of them gets a connection. */
+  /** Every one of them gets a connection; one that is a load balancer gets as many as there are servers. */
   readonly servers: readonly ServerAddress[]
   readonly tls: AgentTls
   /** Bearer token for servers that authenticate by it, asked for at each connect. */
@@ -34,14 +36,45 @@ export interface KonnectivityAgentOptions {
   readonly agentId?: string
   /** Default 5 s, as upstream. */
   readonly endpointDialTimeoutMs?: number
+  /** How the servers behind an address are found. */
+  readonly discovery?: DiscoveryOptions
+  /** With server leases: `default` counts them alone, `max` the larger one of their count and the servers' own. */
+  readonly serverCountSource?: 'default' | 'max'
+  /** Time between pings of a server that is not ours, milliseconds. Default and minimum 35 s. */
+  readonly keepaliveMs?: number
+}
+
+/** How an agent looks for servers it does not know yet. */
+export interface DiscoveryOptions {
+  /** Pause before the next try when one led to a server that is known. Default 1 s. */
+  readonly syncIntervalMs?: number
+  /** Longest pause when it does so again and again. Default 10 s. */
+  readonly syncIntervalCapMs?: number
+  /** Go on looking when as many servers are connected as there should be. Default false. */
+  readonly syncForever?: boolean
+}
+
+/** Upstream's defaults. */
+export const discoveryDefaults = {
+  syncIntervalMs: 1_000,
+  syncIntervalCapMs: 10_000,
+  syncForever: false,
+} as const satisfies Required<DiscoveryOptions>
+
+/** Counts servers by their leases. */
+export interface ServerLeases {
+  /** Leases that are valid now; undefined while unknown. */
+  count(): number | undefined
 }
 
 /** Collaborators of an agent. */
 export interface KonnectivityAgentDeps {
   readonly log: Logger
+  /** Upstream's --count-server-leases. */
+  readonly leases?: ServerLeases
 }
 
-/** State of the connection to one server. */
+/** State of one connection to a server, or of an address without any. */
 export interface ServerLinkStatus {
   /** host:port as configured. */
   readonly server: string

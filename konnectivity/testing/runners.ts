@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { silentLogger } from '#pkg/log/logger.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { KonnectivityAgent } from '#konnectivity/agent/agent.ts'
-import type { KonnectivityAgentOptions } from '#konnectivity/agent/options.ts'
+import type { KonnectivityAgentDeps, KonnectivityAgentOptions } from '#konnectivity/agent/options.ts'
 import type { KonnectivityServerOptions } from '#konnectivity/server/options.ts'
 import { KonnectivityServer } from '#konnectivity/server/server.ts'
 import type { ServerAddresses } from '#konnectivity/server/server.ts'
@@ -71,6 +71,7 @@ export class TunnelFixture implements AsyncDisposable {
     nodeName: string,
     agentPorts: readonly number[],
     options: Partial<KonnectivityAgentOptions> = {},
+    deps: Partial<KonnectivityAgentDeps> = {},
   ): Promise<KonnectivityAgent> {
     const { certPem, keyPem } = await this.ca.issue(agentSubject(nodeName))
     const agent = new KonnectivityAgent(
@@ -81,7 +82,7 @@ export class TunnelFixture implements AsyncDisposable {
         tls: { caPem: this.ca.caPem, certPem, keyPem },
         ...options,
       },
-      { log: this.#log },
+      { log: this.#log, ...deps },
     )
     this.#stack.defer(() => agent.stop())
     agent.start()

@@ -11,9 +11,11 @@ export class TcpProxy implements AsyncDisposable {
     this.#server = server
   }
 
-  /** Relays a free loopback port to `targetPort`. */
-  static async start(targetPort: number): Promise<TcpProxy> {
-    const server = createServer((client) => proxy.#relay(client, connect(targetPort, '127.0.0.1')))
+  /** Relays a free loopback port to the targets in turn: with several it is a load balancer. */
+  static async start(...targetPorts: readonly number[]): Promise<TcpProxy> {
+    let turn = 0
+    const next = (): number => targetPorts[turn++ % targetPorts.length] as number
+    const server = createServer((client) => proxy.#relay(client, connect(next(), '127.0.0.1')))
     const proxy = new TcpProxy(server)
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     return proxy

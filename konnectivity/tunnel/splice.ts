@@ -61,6 +61,11 @@ export class Splice {
     else this.#holdBack(options.holdBackMs)
   }
 
+  /** Bytes taken from one end that the other has not taken yet. */
+  get undeliveredBytes(): number {
+    return undeliveredBytes(this.#front) + undeliveredBytes(this.#back)
+  }
+
   /** Ends the connection without waiting for what is still queued. */
   destroy(error?: Error): void {
     this.#error ??= error
@@ -132,7 +137,7 @@ export class Splice {
 
   /** Silence of a source that is paused because its sink is slow is none, as long as the sink takes anything. */
   #onSilence(): void {
-    const undelivered = undeliveredBytes(this.#front) + undeliveredBytes(this.#back)
+    const undelivered = this.undeliveredBytes
     this.#stalledMs = undelivered === this.#undelivered ? this.#stalledMs + this.#options.lingerMs : 0
     this.#undelivered = undelivered
     if (undelivered === 0 || this.#stalledMs >= STALL_MS) this.destroy()
