@@ -10,6 +10,7 @@ import type { BackendManager } from '#konnectivity/server/backend-manager.ts'
 import { refuseStream } from '#konnectivity/server/grpc-status.ts'
 import { AgentRefusedError, parseIdentifiers } from '#konnectivity/server/identity.ts'
 import type { AgentAuthenticator } from '#konnectivity/server/identity.ts'
+import type { LostAgents } from '#konnectivity/server/lost-agents.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import { Keepalive, keepalive } from '#konnectivity/tunnel/keepalive.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
@@ -30,6 +31,7 @@ export interface AgentServiceOptions {
 export interface AgentServiceDeps {
   readonly authenticator: AgentAuthenticator
   readonly manager: BackendManager
+  readonly lost: LostAgents
   readonly metrics: ServerMetrics
   readonly log: Logger
 }
@@ -171,6 +173,8 @@ export class AgentService {
       },
       onClose: (error) => {
         this.#deps.manager.remove(backend)
+        this.#deps.lost.note(backend.identity, { drained: backend.draining, error })
+        if (!backend.draining) this.#deps.metrics.lostAgents.add({ node: peer.nodeName ?? agentId })
         if (error !== undefined) this.#deps.metrics.streamErrors.add({ segment: 'from_agent' })
         log.info('agent disconnected', { err: error })
         backend.close(error)

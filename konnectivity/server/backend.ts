@@ -5,6 +5,7 @@ import type { Logger } from '#pkg/log/logger.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import type { AgentIdentity } from '#konnectivity/server/identity.ts'
 import type { Keepalive } from '#konnectivity/tunnel/keepalive.ts'
+import { Traffic } from '#konnectivity/server/traffic.ts'
 import { PacketConnection, ReceiveQueueFullError } from '#konnectivity/tunnel/packet-connection.ts'
 import type { PacketPort } from '#konnectivity/tunnel/packet-connection.ts'
 import type { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
@@ -44,6 +45,7 @@ export class Backend {
   readonly flow: BackendOptions['flow']
   readonly remoteAddress: string
   readonly since = new Date()
+  readonly traffic = new Traffic()
   /** The agent asked for no new connections. */
   draining = false
   /** The control stream ended. */

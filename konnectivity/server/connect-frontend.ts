@@ -75,7 +75,10 @@ export class ConnectFrontend {
       return
     }
     socket.write('HTTP/1.1 200 Connection Established\r\n\r\n')
-    this.#deps.connections.add(socket, outcome.connection, { holdBackMs: early ? 0 : HOLD_BACK_MS })
+    this.#deps.connections.add(socket, outcome.connection, {
+      holdBackMs: early ? 0 : HOLD_BACK_MS,
+      traffic: outcome.traffic,
+    })
   }
 }
 

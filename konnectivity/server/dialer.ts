@@ -4,10 +4,17 @@ import { DeadlineError, withDeadline } from '#pkg/lifecycle/deadline.ts'
 import type { Backend } from '#konnectivity/server/backend.ts'
 import type { BackendManager } from '#konnectivity/server/backend-manager.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
+import type { Traffic } from '#konnectivity/server/traffic.ts'
 
 /** The end of a dial, for a frontend to report. */
 export type DialOutcome =
-  | { readonly kind: 'connected'; readonly connection: Duplex; readonly connectId: number | undefined }
+  | {
+      readonly kind: 'connected'
+      readonly connection: Duplex
+      readonly connectId: number | undefined
+      /** Of the agent that carries it. */
+      readonly traffic: Traffic
+    }
   | { readonly kind: 'failed'; readonly reason: DialFailure; readonly message: string }
 
 /** Why a dial failed. */
@@ -44,7 +51,7 @@ export class TunnelDialer {
       const result = await backend.dial(address, signal)
       switch (result.kind) {
         case 'connected':
-          return result
+          return { ...result, traffic: backend.traffic }
         case 'refused':
           this.#metrics.dialFailures.add({ reason: 'error_response' })
           return failed('endpoint', result.error)

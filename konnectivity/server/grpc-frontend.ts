@@ -123,7 +123,7 @@ class FrontendStream {
     const connection = new GrpcConnection({ connectId }, this.#packets)
     this.#state = { kind: 'open', connection }
     this.#packets.send({ type: 'dialResponse', random, connectId, error: '' })
-    this.#deps.connections.add(connection, outcome.connection, { holdBackMs: 0 })
+    this.#deps.connections.add(connection, outcome.connection, { holdBackMs: 0, traffic: outcome.traffic })
   }
 
   #fail(random: bigint, error: string): void {

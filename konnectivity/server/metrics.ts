@@ -52,6 +52,7 @@ export function createServerMetrics(gauges: ServerGauges) {
     ),
     streamPackets: new Counter(named('stream_packets_total', 'Packets by segment and type.')),
     streamErrors: new Counter(named('stream_errors_total', 'Streams that ended with an error, by segment.')),
+    lostAgents: new Counter(named('lost_agents_total', 'Agents that went without saying so before, by node.')),
     agentRefusals: new Counter(named('agent_refusals_total', 'Agents that failed authentication.')),
     forwardedBytes: new Counter(named('forwarded_bytes_total', 'Payload bytes of finished connections by direction.')),
   }

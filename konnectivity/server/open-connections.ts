@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
 import { LINGER_MS, Splice } from '#konnectivity/tunnel/splice.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
+import type { Traffic } from '#konnectivity/server/traffic.ts'
 
 /** The connections that are open end to end, so that a stop can wait for them and a gauge count them. */
 export class OpenConnections {
@@ -19,12 +20,14 @@ export class OpenConnections {
   }
 
   /** Joins a frontend and its backend connection until both are closed. */
-  add(front: Duplex, back: Duplex, options: { readonly holdBackMs: number }): void {
+  add(front: Duplex, back: Duplex, options: { readonly holdBackMs: number; readonly traffic: Traffic }): void {
     const startedAt = performance.now()
     const splice = new Splice(front, back, { lingerMs: LINGER_MS, holdBackMs: options.holdBackMs })
     this.#splices.add(splice)
+    options.traffic.add(splice.counters)
     void splice.closed.then(() => {
       this.#splices.delete(splice)
+      options.traffic.remove(splice.counters)
       this.#metrics.connectionDuration.observe((performance.now() - startedAt) / 1000)
       this.#metrics.forwardedBytes.add({ direction: 'to_endpoint' }, splice.counters.forward)
       this.#metrics.forwardedBytes.add({ direction: 'from_endpoint' }, splice.counters.backward)

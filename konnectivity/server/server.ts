@@ -13,6 +13,7 @@ import { adminRoutes, healthRoutes } from '#konnectivity/server/endpoints.ts'
 import { GrpcFrontend } from '#konnectivity/server/grpc-frontend.ts'
 import { certificateAuthenticator } from '#konnectivity/server/identity.ts'
 import type { AgentAuthenticator } from '#konnectivity/server/identity.ts'
+import { LostAgents } from '#konnectivity/server/lost-agents.ts'
 import { createServerMetrics } from '#konnectivity/server/metrics.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import { OpenConnections } from '#konnectivity/server/open-connections.ts'
@@ -45,6 +46,8 @@ export class KonnectivityServer {
   readonly #options: EffectiveOptions
   readonly #deps: KonnectivityServerDeps
   readonly #manager: BackendManager
+  readonly #lost = new LostAgents()
+  readonly #startedAt = new Date()
   readonly #metrics: ServerMetrics
   readonly #connections: OpenConnections
   readonly #connectFrontend: ConnectFrontend
@@ -119,7 +122,13 @@ export class KonnectivityServer {
 
   /** Agents and open connections at this moment. */
   status(): ServerStatus {
-    return serverStatus(this.#manager, this.#connections)
+    return serverStatus({
+      serverId: this.#options.serverId,
+      startedAt: this.#startedAt,
+      manager: this.#manager,
+      connections: this.#connections,
+      lost: this.#lost,
+    })
   }
 
   async #startAgentService(): Promise<number> {
@@ -134,6 +143,7 @@ export class KonnectivityServer {
       {
         authenticator: this.#deps.authenticator ?? certificateAuthenticator,
         manager: this.#manager,
+        lost: this.#lost,
         metrics: this.#metrics,
         log: this.#deps.log.child({ stream: 'agent' }),
       },
