@@ -40,8 +40,8 @@ export interface FollowerDeps {
  * Keeps this instance equal to a database that others write to as well: takes over their commits when told of them,
  * when a read needs them and when a write was refused because of them.
  *
- * INVARIANTS: memory changes only within the serial section, which own commits share; an error never ends the
- * following: it is tried again until the database answers.
+ * INVARIANTS: memory changes only within the serial section, which own commits share, or lend while they wait for the
+ * database (writer/shared-commits.ts); an error never ends the following: it is tried again until the database answers.
  */
 export class Follower {
   readonly #deps: FollowerDeps
@@ -82,7 +82,7 @@ export class Follower {
     const before = applier.head
     const head = await this.#availability.observe(this.#heads.fresh())
     const plausible = this.certain && includes(head, before) && agree(before, head)
-    if (!plausible) return serial.run(() => this.catchUp())
+    if (!plausible) return serial.borrow(() => this.catchUp())
     if (!includes(applier.head, head)) await this.#advance(head)
   }
 
@@ -106,12 +106,28 @@ export class Follower {
     this.#trust = 'certain'
   }
 
+  /** As `catchUpTo`, of a head that is older than what has been applied, perhaps, or older in part. @throws StoreError */
+  async reach(head: Head): Promise<void> {
+    const { head: applied } = this.#deps.applier
+    if (includes(applied, head)) return
+    await (includes(head, applied) ? this.catchUpTo(head) : this.catchUp())
+  }
+
   /**
-   * An own commit to this revision is under way, 0 for none: being told of it is no reason to ask the database, since
-   * its outcome will tell as much.
+   * Within the serial section: waits for an own commit to `revision`, or for the lock on the head, and follows others
+   * meanwhile if that takes long. Being told of `revision` is no reason to ask the database at once, since the outcome
+   * will tell as much; what may have been missed by that is asked for when the turn is lent.
    */
-  expect(revision: Revision): void {
+  async during<T>(waiting: Promise<T>, revision: Revision = 0): Promise<T> {
     this.#ownRevision = revision
+    try {
+      return await this.#deps.serial.lend(waiting, () => {
+        this.#ownRevision = 0
+        if (revision > 0 && !this.#stopped) this.#poll()
+      })
+    } finally {
+      this.#ownRevision = 0
+    }
   }
 
   /** An own commit has an unknown outcome: whether the log holds it is seen before anything is written on top. */
@@ -187,12 +203,10 @@ export class Follower {
       return this.#advancing.done
     }
     const advancing = { target: head, done: Promise.resolve() }
-    advancing.done = this.#deps.serial.run(async () => {
+    advancing.done = this.#deps.serial.borrow(async () => {
       this.#advancing = undefined
       // What ran before may have led as far, or further in part: leases are read ahead of the rows.
-      const { head: applied } = this.#deps.applier
-      if (includes(applied, advancing.target)) return
-      await (includes(advancing.target, applied) ? this.catchUpTo(advancing.target) : this.catchUp())
+      await this.reach(advancing.target)
     })
     this.#advancing = advancing
     return advancing.done

@@ -9,6 +9,7 @@ import { Random } from '#pkg/kine/testing/random.ts'
 import { put, query, settle, Sink, swap, watch } from '#pkg/kine/testing/store-requests.ts'
 import type { WatchStream } from '#pkg/kine/watch/stream.ts'
 import type { Watcher } from '#pkg/kine/watch/watcher.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 
 const STORES = 3
@@ -79,8 +80,12 @@ class World {
       await turns()
       if (this.#faulty && this.#random.oneIn(oneIn)) throw new StoreError('unavailable')
     }
-    dialect.beforeAppend = () => mayFail(20)
-    dialect.afterAppend = () => mayFail(20)
+    const mayTakeLong = async (): Promise<void> => {
+      if (this.#random.oneIn(10)) await sleep(60)
+      await mayFail(20)
+    }
+    dialect.beforeAppend = mayTakeLong
+    dialect.afterAppend = mayTakeLong
     dialect.beforeRead = () => mayFail(60)
     const onFailure = (error: unknown): void => assert.fail(String(error))
     const store = await Store.open(OPTIONS, { dialect, log: silentLogger, onFailure })

@@ -293,6 +293,51 @@ describe('two stores on one database', () => {
     a = await open(new MemoryDialect(database))
   })
 
+  it('read, and watch, what others have committed while an own commit waits for the lock', async () => {
+    const sink = new Sink()
+    watch(b.hub.open(sink), '\0', '')
+    const gate = Promise.withResolvers<undefined>()
+    dialectA.beforeAppend = () => gate.promise.then(() => undefined)
+    const first = write(a, put('x', 'a'))
+    await settle()
+    const third = database.lock()
+    const blocked = write(b, swap('x', 0, 'b'))
+    await settle()
+    gate.resolve(undefined)
+    assert.equal((await first).revision, 2)
+    const unlock = await third
+    assert.deepEqual(await read(b), ['x@2'])
+    assert.deepEqual(sink.lines, ['2 x=a'])
+    unlock()
+    assert.deepEqual([(await blocked).succeeded, (await write(b, put('x', 'b'))).revision], [false, 3])
+    await settle()
+    assert.deepEqual(sink.lines, ['2 x=a', '3 x=b was a'])
+  })
+
+  it('apply a commit once that was seen in the log before its confirmation came', async () => {
+    const sink = new Sink()
+    watch(a.hub.open(sink), '\0', '')
+    const gate = Promise.withResolvers<undefined>()
+    dialectA.afterAppend = () => gate.promise.then(() => undefined)
+    const lease = a.leaseGrant(7, 600)
+    const own = write(a, put('x', 'a'))
+    await until(() => database.head.leaseSeq === 1)
+    gate.resolve(undefined)
+    await lease
+    const confirmation = Promise.withResolvers<undefined>()
+    dialectA.afterAppend = () => confirmation.promise.then(() => undefined)
+    const leased = write(a, put('y', 'a', 7))
+    await own
+    await until(() => database.head.revision === 3)
+    assert.equal((await write(b, put('x', 'b'))).revision, 4)
+    assert.deepEqual(await read(a), ['x@4', 'y@3'])
+    confirmation.resolve(undefined)
+    assert.equal((await leased).revision, 3)
+    assert.deepEqual((await a.leaseTimeToLive(7))?.keys.map(String), ['y'])
+    await settle()
+    assert.deepEqual(sink.lines, ['2 x=a', '3 y=a', '4 x=b was a'])
+  })
+
   it('ask for the head once for all reads of a moment, and not for own commits', async () => {
     let heads = 0
     dialectA.beforeRead = () => {

@@ -83,8 +83,6 @@ for (const target of SHARED_TARGETS) {
       const from = (await a.put('held/before', '1')).header.revision + 1
       const range = { ...prefixRange('held/'), start_revision: from }
       const watches = await Promise.all(both().map((etcd) => openWatch(etcd, range)))
-      // An instance that is behind cannot catch up beside a commit of its own that waits for the lock.
-      for (const etcd of both()) assert.equal((await etcd.call('KV/Range', prefixRange('held/'))).count, 1)
       const held = await store.holdHead()
       // A lock that is held for too long makes a write fail; its client then asks again.
       const writes = Promise.all(

@@ -12,7 +12,7 @@ const LOCKED_ROUNDS = 3
 export interface SharedCommitsDeps {
   readonly shared: Pick<SharedLog, 'lock'>
   readonly applier: Pick<Applier, 'head'>
-  readonly follower: Pick<Follower, 'certain' | 'catchUp' | 'catchUpTo' | 'expect' | 'doubt' | 'confirm'>
+  readonly follower: Pick<Follower, 'certain' | 'catchUp' | 'catchUpTo' | 'during' | 'doubt' | 'confirm'>
   /** Evaluates the writes on what has been applied. */
   readonly evaluate: (writes: readonly Write[]) => Promise<Attempt>
   /** Commits and applies; false if somebody else has written since. */
@@ -23,6 +23,14 @@ export interface SharedCommitsDeps {
  * How writes are committed to a database that others write to as well: on the head that this instance knows, in one
  * round trip; if somebody else was faster, the same writes are evaluated again on what is there then, and committed
  * under the lock on the head, so that every round makes progress. It stays with the lock as long as others keep writing.
+ *
+ * While a commit or the lock waits for somebody else's lock, the follower may take over what the log holds, so that reads
+ * need not wait as well. Then the head that the commit rests on has been left behind, and its swap
+ * - fails, if others wrote what was applied: the writes are evaluated again, as ever; or
+ * - has succeeded, if what was applied begins with its own rows, whose confirmation was on its way. They are applied
+ *   already, or in part: the rest is taken from the log as well, never from the batch, so that nothing is applied twice.
+ * Which of the two it is only the database can say: rows of others can look the same as own ones. Outcomes are told
+ * after its answer in any case.
  *
  * INVARIANTS: within the serial section; outcomes that change nothing rest on a head that was the newest one after the
  * writes had been taken.
@@ -67,7 +75,7 @@ export class SharedCommits {
 
   async #settleLocked(writes: readonly Write[]): Promise<Attempt> {
     const { shared, applier, follower, evaluate } = this.#deps
-    await using lock = await shared.lock()
+    await using lock = await follower.during(shared.lock())
     this.#lockedRounds = sameHead(lock.head, applier.head) ? this.#lockedRounds - 1 : LOCKED_ROUNDS
     await follower.catchUpTo(lock.head)
     const attempt = await evaluate(writes)
@@ -79,15 +87,12 @@ export class SharedCommits {
   async #commit(attempt: Attempt): Promise<boolean> {
     const { follower, commit } = this.#deps
     let committed: boolean
-    follower.expect(attempt.batch.revision)
     try {
       committed = await commit(attempt)
     } catch (error) {
       attempt.discard()
       follower.doubt(error)
       throw error
-    } finally {
-      follower.expect(0)
     }
     if (committed) follower.confirm()
     return committed

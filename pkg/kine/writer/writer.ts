@@ -3,6 +3,7 @@ import type { Applier } from '#pkg/kine/apply.ts'
 import type { Dialect } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
 import type { Follower } from '#pkg/kine/follow/follower.ts'
+import { sameHead } from '#pkg/kine/follow/heads.ts'
 import type { Serial } from '#pkg/kine/follow/serial.ts'
 import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
@@ -171,7 +172,7 @@ export class Writer {
 
   /** @returns false if the database has another head. @throws StoreError when the outcome is not known */
   async #commit(batch: Batch): Promise<boolean> {
-    const { dialect, applier, keyValues, previousWanted, onCommit } = this.#deps
+    const { dialect, applier, follower, keyValues, previousWanted, onCommit } = this.#deps
     const startedAt = performance.now()
     const own = new Set(batch.changes.map(({ now }) => now.id))
     const known = new Map<RowId, Buffer>()
@@ -181,9 +182,15 @@ export class Writer {
       if (kv !== undefined) known.set(previous.id, kv)
       return kv === undefined
     }
-    const result = await dialect.append(batch.toAppend(needsPrevious))
+    const append = batch.toAppend(needsPrevious)
+    const appending = dialect.append(append)
+    const result = await (follower?.during(appending, append.next.revision) ?? appending)
     if (!result.committed) return false
     onCommit(performance.now() - startedAt)
+    if (follower !== undefined && !sameHead(applier.head, append.after)) {
+      await follower.reach(append.next)
+      return true
+    }
     applier.apply({
       changes: batch.changes,
       leases: batch.leases,
