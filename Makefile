@@ -86,10 +86,11 @@ check-stores: test-bins build
 check-kine: test-bins
 	$(BIN)/mocha --config pkg/kine/suite/.mocharc.json
 
-# Random requests beside etcd for longer: `make check-kine-fuzz FUZZ_SECONDS=600`.
-check-kine-fuzz: test-bins
+# The long run of the suite: random requests beside etcd, and etcd's own check of performance and benchmark tool:
+# `make check-kine-fuzz FUZZ_SECONDS=600`.
+check-kine-fuzz: test-bins bench-bins
 	K0S_KINE_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/mocha --config pkg/kine/suite/.mocharc.json \
-	  --grep 'random requests|performance'
+	  --grep 'random requests|performance|the space of|benchmark tool'
 
 # The whole size: 1 GiB each way; `make test` moves less.
 check-konnectivity: export K0S_TUNNEL_BYTES = 1073741824

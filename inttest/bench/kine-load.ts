@@ -7,7 +7,7 @@ import { checkout } from '#inttest/common/names.ts'
 const program = join(checkout, 'embedded-bins', 'staging', 'bench-bin', 'bench-load')
 
 /** Kinds of load of embedded-bins/bench/load. */
-export type LoadKind = 'put' | 'mix' | 'fill' | 'get' | 'probe' | 'list' | 'watch' | 'stall'
+export type LoadKind = 'put' | 'mix' | 'fill' | 'get' | 'probe' | 'list' | 'watch' | 'stall' | 'rate' | 'biglist'
 
 /** Flags of the load generator; milliseconds and bytes where a unit is needed. */
 export interface LoadOptions {
@@ -19,19 +19,31 @@ export interface LoadOptions {
   readonly watchers?: number
   readonly rate?: number
   readonly prefix?: string
+  /** Another server of the same store, for the watches. */
+  readonly watchEndpoint?: string
 }
 
-/** What a load measured; latencies in milliseconds. */
-export interface LoadResult {
-  readonly perSecond: number
+/** Latencies, milliseconds. */
+export interface Latencies {
   readonly p50: number
   readonly p99: number
   readonly max: number
+}
+
+/** What a load measured. */
+export interface LoadResult extends Latencies {
+  readonly perSecond: number
   readonly delivered?: number
   readonly expected?: number
   readonly written?: number
   /** What a stalled watch got in the end. */
   readonly outcome?: string
+  /** Ages of the events of the watch that was read beside it. */
+  readonly others?: Latencies
+  /** How often the whole list was read. */
+  readonly lists?: number
+  /** Each answer of `rate`: its time, as of Date.now(), and what it took. */
+  readonly samples?: readonly (readonly [at: number, tookMs: number])[]
 }
 
 /** Runs one load against a server to its end. */
@@ -68,12 +80,13 @@ export async function withSessions<T>(endpoint: string, clients: number, work: (
 }
 
 function flags(endpoint: string, options: LoadOptions): string[] {
-  const { seconds, valueSize, ...same } = options
+  const { seconds, valueSize, watchEndpoint, ...same } = options
   const named = {
     endpoint,
     ...same,
     ...(seconds !== undefined && { duration: `${String(seconds)}s` }),
     ...(valueSize !== undefined && { 'value-size': valueSize }),
+    ...(watchEndpoint !== undefined && { 'watch-endpoint': watchEndpoint }),
   }
   return Object.entries(named).map(([name, value]) => `-${name}=${String(value)}`)
 }

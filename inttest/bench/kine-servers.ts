@@ -73,9 +73,9 @@ export class BenchServer implements AsyncDisposable {
 }
 
 /** The product, on any of its databases. */
-export async function ours(dir: string, database: string): Promise<BenchServer> {
+export async function ours(dir: string, database: string, args: readonly string[] = []): Promise<BenchServer> {
   const endpoint = `127.0.0.1:${String(await freePort())}`
-  const argv = [k0sExecutable, 'kine', `--endpoint=${database}`, `--listen-address=tcp://${endpoint}`]
+  const argv = [k0sExecutable, 'kine', `--endpoint=${database}`, `--listen-address=tcp://${endpoint}`, ...args]
   return new BenchServer({ name: 'ours', endpoint, dir, argv })
 }
 

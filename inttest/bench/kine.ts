@@ -1,7 +1,9 @@
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
+import { measureCompaction } from '#inttest/bench/kine-compaction.ts'
 import { readScenarios, report, tally, writeScenarios } from '#inttest/bench/kine-figures.ts'
 import type { Figure, Scenario } from '#inttest/bench/kine-figures.ts'
+import { measureInstances } from '#inttest/bench/kine-instances.ts'
 import { load, withSessions } from '#inttest/bench/kine-load.ts'
 import type { LoadResult } from '#inttest/bench/kine-load.ts'
 import { cpuPercent, memoryOf } from '#inttest/bench/kine-process.ts'
@@ -72,9 +74,14 @@ async function measureSqlite(dir: string): Promise<void> {
   for (const scenario of readScenarios(KEYS)) await measure('sqlite', scenario, mine, peers)
   await measureIdle('sqlite', mine, peers)
   await runEtcdTool(mine)
+  for (const server of [mine, ...peers.values()]) await server.stop()
+  await measureCompaction('sqlite', dir, `sqlite://${join(dir, 'compaction', 'state.db')}`)
 }
 
-/** Writes of ours and of upstream kine, each in a database of its own on one server, which syncs every commit. */
+/**
+ * Writes of ours and of upstream kine, each in a database of its own on one server, which syncs every commit; then what
+ * ours does with two instances, and while it compacts.
+ */
 async function measureDatabase(
   store: string,
   dir: string,
@@ -87,6 +94,9 @@ async function measureDatabase(
   const peer = stack.use(await upstream(join(dir, 'upstream'), (await database.createDatabase()) + parameters))
   for (const server of [mine, peer]) await server.start()
   for (const scenario of writeScenarios(3)) await measure(store, scenario, mine, new Map([['upstream kine', peer]]))
+  for (const server of [mine, peer]) await server.stop()
+  await measureInstances(store, dir, await database.createDatabase())
+  await measureCompaction(store, dir, await database.createDatabase())
 }
 
 /** Runs one load against one server after the other, round by round, and prints the means. */

@@ -16,15 +16,17 @@ import (
 
 // options are the flags; not every kind of load uses all of them.
 type options struct {
-	endpoint  string
-	clients   int
-	conns     int
-	duration  time.Duration
-	valueSize int
-	prefix    string
-	keys      int
-	watchers  int
-	rate      int
+	endpoint string
+	// watchEndpoint is where watches are opened, if not at endpoint.
+	watchEndpoint string
+	clients       int
+	conns         int
+	duration      time.Duration
+	valueSize     int
+	prefix        string
+	keys          int
+	watchers      int
+	rate          int
 }
 
 // loads are the kinds of load by name.
@@ -38,6 +40,8 @@ var loads = map[string]func(context.Context, *options) (any, error){
 	"watch":    runWatch,
 	"sessions": runSessions,
 	"stall":    runStall,
+	"rate":     runRate,
+	"biglist":  runBigLists,
 }
 
 func main() {
@@ -50,6 +54,7 @@ func main() {
 func run() error {
 	var o options
 	flag.StringVar(&o.endpoint, "endpoint", "127.0.0.1:2379", "server, host:port or unix:///path")
+	flag.StringVar(&o.watchEndpoint, "watch-endpoint", "", "another server of the same store, for the watches")
 	flag.IntVar(&o.clients, "clients", 1, "requests under way at once")
 	flag.IntVar(&o.conns, "conns", 0, "connections they share; 0: one each")
 	flag.DurationVar(&o.duration, "duration", 5*time.Second, "how long to measure")
@@ -57,9 +62,9 @@ func run() error {
 	flag.StringVar(&o.prefix, "prefix", "/registry/bench/", "keys begin with this")
 	flag.IntVar(&o.keys, "keys", 100_000, "keys below the prefix: to be made, or known to be there")
 	flag.IntVar(&o.watchers, "watchers", 1, "watches of the prefix")
-	flag.IntVar(&o.rate, "rate", 100, "writes per second beside watches")
+	flag.IntVar(&o.rate, "rate", 100, "writes per second")
 	if len(os.Args) < 2 || loads[os.Args[1]] == nil {
-		return fmt.Errorf("usage: bench-load put|mix|fill|get|probe|list|watch|sessions|stall [flags]")
+		return fmt.Errorf("usage: bench-load put|mix|fill|get|probe|list|watch|sessions|stall|rate|biglist [flags]")
 	}
 	if err := flag.CommandLine.Parse(os.Args[2:]); err != nil {
 		return err

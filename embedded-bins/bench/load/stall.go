@@ -3,18 +3,25 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
+// stalled is what a run of runStall measured.
+type stalled struct {
+	paced
+	Outcome string `json:"outcome"`
+	// Others are the ages of the events of a watch that reads, on a connection of its own.
+	Others figures `json:"others"`
+}
+
 // runStall opens a watch that is never read, then updates the filled keys at a fixed rate for the duration, and compacts as
 // kube-apiserver does. In the end it reads the watch: everything must come, in order, or the compaction must be told.
+// Another watch reads all the time and must see everything.
 func runStall(ctx context.Context, o *options) (any, error) {
-	conns, err := dial(ctx, o, 3)
+	conns, err := dial(ctx, o, 4)
 	if err != nil {
 		return nil, err
 	}
@@ -35,71 +42,71 @@ func runStall(ctx context.Context, o *options) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	others := watchLive(ctx, conns[3], o)
 	stopCompaction := compactEvery(ctx, conns[2], o)
-	result, err := updateAtRate(ctx, conns[1], o)
+	written, err := updateAtRate(ctx, conns[1], o)
 	stopCompaction()
 	if err != nil {
+		return nil, err
+	}
+	result := stalled{paced: written}
+	result.Samples = nil
+	if result.Others, err = others(result.Written); err != nil {
 		return nil, err
 	}
 	result.Outcome, err = drain(stream, created.Header.Revision, result.lastRevision)
 	return result, err
 }
 
-type stalled struct {
-	figures
-	Written int    `json:"written"`
-	Outcome string `json:"outcome"`
-
-	lastRevision int64
-}
-
-func updateAtRate(ctx context.Context, client *clientv3.Client, o *options) (stalled, error) {
-	value := randomValue(o.valueSize)
-	count := int(o.duration.Seconds() * float64(o.rate))
-	began := time.Now()
-	type outcome struct {
-		took     time.Duration
-		revision int64
-		err      error
-	}
-	outcomes := make(chan outcome, writersAtRate)
-	starts := make(chan time.Time, writersAtRate)
-	for range writersAtRate {
-		go func() {
-			for range starts {
-				at := time.Now()
-				response, err := client.Put(ctx, keyName(o, rand.IntN(o.keys)), value)
-				if err != nil {
-					outcomes <- outcome{err: err}
-					continue
-				}
-				outcomes <- outcome{took: time.Since(at), revision: response.Header.Revision}
-			}
-		}()
-	}
+// watchLive begins a watch that is read; the returned function waits until it has seen as many events.
+func watchLive(ctx context.Context, client *clientv3.Client, o *options) func(count int) (figures, error) {
+	watching, stop := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	events := client.Watch(watching, o.prefix, clientv3.WithPrefix(), clientv3.WithCreatedNotify())
+	<-events
+	ages := make(chan time.Duration, 1024)
 	go func() {
-		defer close(starts)
-		for i := range count {
-			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / time.Duration(o.rate))))
-			starts <- time.Now()
+		defer close(ages)
+		for response := range events {
+			now := time.Now()
+			for _, event := range response.Events {
+				ages <- ageOf(event, now)
+			}
 		}
 	}()
-	var latencies []time.Duration
-	result := stalled{Written: count}
-	for range count {
-		one := <-outcomes
-		if one.err != nil {
-			return result, one.err
+	seen := make(chan []time.Duration, 1)
+	wanted := make(chan int, 1)
+	go func() {
+		var all []time.Duration
+		target := -1
+		for target < 0 || len(all) < target {
+			select {
+			case target = <-wanted:
+			case age, open := <-ages:
+				if !open {
+					seen <- all
+					return
+				}
+				all = append(all, age)
+			}
 		}
-		latencies = append(latencies, one.took)
-		result.lastRevision = max(result.lastRevision, one.revision)
+		seen <- all
+	}()
+	return func(count int) (figures, error) {
+		defer stop()
+		wanted <- count
+		select {
+		case all := <-seen:
+			if len(all) < count {
+				return figures{}, fmt.Errorf("the watch that reads ended after %d of %d events", len(all), count)
+			}
+			return summarize(all), nil
+		case <-time.After(answerTimeout):
+			return figures{}, fmt.Errorf("the watch that reads has not seen all of %d events", count)
+		}
 	}
-	result.figures = summarize(latencies)
-	result.PerSecond = float64(count) / time.Since(began).Seconds()
-	return result, nil
 }
 
-// compactEvery compacts to the revision of the round before, every fifth of the run; kube-apiserver does every 5 minutes.
+// compactEvery compacts to the revision of the round before, every third of the run; kube-apiserver does every 5 minutes.
 func compactEvery(ctx context.Context, client *clientv3.Client, o *options) (stop func()) {
 	compacting, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -133,7 +140,7 @@ func drain(stream pb.Watch_WatchClient, from, last int64) (string, error) {
 	seen := from
 	for {
 		response, err := stream.Recv()
-		if err == io.EOF || err != nil {
+		if err != nil {
 			return "", fmt.Errorf("the stalled watch broke off behind revision %d: %w", seen, err)
 		}
 		if response.CompactRevision > 0 {

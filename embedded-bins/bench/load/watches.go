@@ -26,7 +26,16 @@ type fanOut struct {
 
 // runWatch writes at a fixed rate below many watches and measures from before each write to each event.
 func runWatch(ctx context.Context, o *options) (any, error) {
-	conns, err := dial(ctx, o, 1+(o.watchers+watchesPerConn-1)/watchesPerConn)
+	writer, err := dial(ctx, o, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(writer)
+	watched := *o
+	if o.watchEndpoint != "" {
+		watched.endpoint = o.watchEndpoint
+	}
+	conns, err := dial(ctx, &watched, (o.watchers+watchesPerConn-1)/watchesPerConn)
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +47,14 @@ func runWatch(ctx context.Context, o *options) (any, error) {
 	latencies := make([][]time.Duration, o.watchers)
 	var watching sync.WaitGroup
 	for i := range o.watchers {
-		watch := conns[1+i/watchesPerConn].Watch(watchContext, prefix,
+		watch := conns[i/watchesPerConn].Watch(watchContext, prefix,
 			clientv3.WithPrefix(), clientv3.WithPrevKV(), clientv3.WithCreatedNotify())
 		if created := <-watch; created.Err() != nil {
 			return nil, created.Err()
 		}
 		watching.Go(func() { latencies[i] = receive(watch, written) })
 	}
-	if err := writeAtRate(ctx, o, conns[0], prefix, written); err != nil {
+	if err := writeAtRate(ctx, o, writer[0], prefix, written); err != nil {
 		return nil, err
 	}
 	// What has not come a while after the last write does not come.
@@ -63,9 +72,9 @@ func runWatch(ctx context.Context, o *options) (any, error) {
 func receive(watch clientv3.WatchChan, n int) []time.Duration {
 	ages := make([]time.Duration, 0, n)
 	for response := range watch {
-		now := time.Now().UnixNano()
+		now := time.Now()
 		for _, event := range response.Events {
-			ages = append(ages, time.Duration(now-int64(binary.BigEndian.Uint64(event.Kv.Value))))
+			ages = append(ages, ageOf(event, now))
 		}
 		if len(ages) >= n {
 			break

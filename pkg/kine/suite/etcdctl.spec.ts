@@ -6,11 +6,9 @@ import { resolve } from 'node:path'
 import type { TestServer } from '#pkg/kine/testing/servers.ts'
 import type { TestTarget } from '#pkg/kine/testing/targets.ts'
 import { onEach } from '#pkg/kine/suite/fixture.ts'
-import { KINE_TARGETS, ORACLE } from '#pkg/kine/suite/targets.ts'
+import { KINE_TARGETS, LONG, ORACLE } from '#pkg/kine/suite/targets.ts'
 
 const ETCDCTL = resolve('embedded-bins/staging/test-bin/etcdctl')
-/** `check perf` alone takes a minute; only the long run has time for it. */
-const LONG = Number(process.env['K0S_KINE_FUZZ_SECONDS'] ?? 0) >= 60
 
 /** A command and its input; both servers must print the same and end alike. */
 const COMMANDS: readonly (readonly [args: string, input?: string])[] = [
@@ -110,6 +108,7 @@ if (existsSync(ETCDCTL) && ORACLE !== undefined) {
       assert.match(await etcdctl(on.server, ['snapshot', 'save', '/dev/null/x']), /not a directory|k0s backup/)
     })
 
+    // It takes a minute.
     if (LONG) {
       it('passes its check of performance', async function () {
         this.timeout(180_000)

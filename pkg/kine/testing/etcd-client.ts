@@ -56,6 +56,7 @@ export interface Message {
   readonly leases: readonly { readonly ID: number }[]
   readonly version: string
   readonly dbSize: number
+  readonly dbSizeInUse: number
   readonly hash: number
   readonly alarms: readonly { readonly memberID: number; readonly alarm: string }[]
   readonly errors: readonly string[]
