@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import type { Cluster } from '#inttest/common/cluster.ts'
+import type { Host } from '#inttest/common/host.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import { SERVE, startPods } from '#inttest/common/pods.ts'
 import { k0sExecutable } from '#inttest/common/names.ts'
@@ -102,7 +103,64 @@ describe('the tunnel is the only way from the controller to workers and pods', (
     })
     assert.match(table.join('\n'), /worker-0 +\d+m/)
   })
+
+  it('is shown by k0s status on both ends', async () => {
+    const { Workers } = await tunnelOf(cluster.controller)
+    assert.deepEqual(
+      Workers?.map(({ name, state }) => [name, state]),
+      cluster.workers.map(({ name }) => [name, 'connected']),
+    )
+    assert.ok(Workers.every(({ bytesFromEndpoints }) => bytesFromEndpoints > 0))
+    const { Controllers } = await tunnelOf(cluster.worker)
+    assert.deepEqual(
+      Controllers?.map(({ name, state }) => [name, state]),
+      [[cluster.controller.name, 'connected']],
+    )
+    const { stdout } = await cluster.controller.k0s(['status'])
+    assert.match(stdout, /^Tunnel: 2 of 2 workers connected$/m)
+  })
+
+  it('is lost with the network: an Event on the Node, and the status, say so', async () => {
+    const { name, address } = cluster.worker
+    await cluster.network.unplug(address)
+    const began = Date.now()
+    try {
+      await eventually('an Event TunnelLost', 60_000, () => eventOn(cluster, name, 'TunnelLost'))
+      console.log(`      told after ${((Date.now() - began) / 1000).toFixed(1)} s`)
+      const lost = (await tunnelOf(cluster.controller)).Workers?.find((worker) => worker.name === name)
+      assert.deepEqual([lost?.state, lost?.losses], ['lost', 1])
+    } finally {
+      await cluster.network.plug(address)
+    }
+    await eventually('an Event TunnelRestored', 60_000, () => eventOn(cluster, name, 'TunnelRestored'))
+    await cluster.untilNodesReady([name])
+    await cluster.exec('tunnel-web', ['true'])
+  })
 })
+
+/** What `k0s status` says of the tunnel. */
+async function tunnelOf(host: Host): Promise<TunnelInfo> {
+  const { stdout } = await host.k0s(['status', '-o', 'json'])
+  return (JSON.parse(stdout) as { Tunnel: TunnelInfo }).Tunnel
+}
+
+interface TunnelInfo {
+  readonly Workers?: readonly Peer[]
+  readonly Controllers?: readonly Peer[]
+}
+interface Peer {
+  readonly name: string
+  readonly state: string
+  readonly losses: number
+  readonly bytesFromEndpoints: number
+}
+
+/** Rejects unless the Node has such an Event. */
+async function eventOn(cluster: Cluster, node: string, reason: string): Promise<void> {
+  const selector = `involvedObject.kind=Node,involvedObject.name=${node},reason=${reason}`
+  const { items } = await cluster.get(['events', '-n', 'default', '--field-selector', selector])
+  assert.equal(items.length, 1)
+}
 
 /** Every new connection from the controller's host to the workers and the pod network is dropped. */
 async function dropNewConnections(cluster: Cluster): Promise<void> {

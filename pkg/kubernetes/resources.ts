@@ -9,6 +9,7 @@ export const resources = {
   secrets: { group: '', version: 'v1', resource: 'secrets' },
   services: { group: '', version: 'v1', resource: 'services' },
   endpointSlices: { group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices' },
+  events: { group: '', version: 'v1', resource: 'events' },
   leases: { group: 'coordination.k8s.io', version: 'v1', resource: 'leases' },
   deployments: { group: 'apps', version: 'v1', resource: 'deployments' },
   certificateSigningRequests: { group: 'certificates.k8s.io', version: 'v1', resource: 'certificatesigningrequests' },

@@ -19,6 +19,7 @@ import { kubeControllerManager } from '#pkg/component/controller/controller-mana
 import { etcd } from '#pkg/component/controller/etcd.ts'
 import { kine } from '#pkg/component/controller/kine.ts'
 import { konnectivityServer } from '#pkg/component/controller/konnectivity-server.ts'
+import { TunnelEvents } from '#pkg/component/controller/tunnel-events.ts'
 import { NodeRole } from '#pkg/component/controller/node-role.ts'
 import { kubeletClientUser, pkiPlan, servingNames } from '#pkg/component/controller/pki.ts'
 import { kubeScheduler } from '#pkg/component/controller/scheduler.ts'
@@ -92,6 +93,9 @@ export async function controllerComponents(
     kubeControllerManager(own, processDeps),
     kubeScheduler(own, processDeps),
     ...clusterComponents(own, ownNode, deps),
+    ...(own.tunnel
+      ? [new TunnelEvents({ nodeName: own.nodeName, adminPort: own.spec.konnectivity.adminPort }, deps)]
+      : []),
     ...(ownNode !== undefined
       ? [new NodeRole({ nodeName: ownNode }, deps), ...(await workerOf(options, config, { ...deps, certificates }))]
       : []),

@@ -87,7 +87,8 @@ describe('graph of a controller', () => {
   it('leaves out what is disabled and still fits together', async () => {
     const disableComponents = ['konnectivity-server', 'kube-scheduler', 'coredns', 'kube-proxy', 'network-provider']
     const graph = await stepsOf({ enableWorker: true, disableComponents })
-    for (const name of [...disableComponents, 'konnectivity-agent', 'flannel']) assert.ok(!graph.has(name), name)
+    for (const name of [...disableComponents, 'konnectivity-agent', 'tunnel-events', 'flannel'])
+      assert.ok(!graph.has(name), name)
   })
 
   it('is refused with a patch that does not fit, before anything starts', async () => {

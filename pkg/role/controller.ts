@@ -1,6 +1,8 @@
 import { stringify } from 'yaml'
 import { createBinaries } from '#pkg/assets/binaries.ts'
 import { imageReferences } from '#pkg/assets/versions.ts'
+import type { Component } from '#pkg/component/component.ts'
+import { isTunnelAgent } from '#pkg/component/worker/tunnel-agent.ts'
 import { ensurePki } from '#pkg/component/controller/certificates.ts'
 import { ComponentManager } from '#pkg/component/manager/manager.ts'
 import { loadNodeConfig, type NodeConfig } from '#pkg/config/load.ts'
@@ -15,9 +17,11 @@ import type { Logger } from '#pkg/log/logger.ts'
 import { assertFreeSpace, assertPortsFree, neededPorts } from '#pkg/role/controller-checks.ts'
 import { controllerComponents, controllerOptions } from '#pkg/role/controller-graph.ts'
 import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
+import { controllerPeers, workersOfTunnel } from '#pkg/role/tunnel-status.ts'
 import { controllerStatus } from '#pkg/role/controller-status.ts'
 import { NotRootError, preFlight } from '#pkg/role/worker.ts'
 import { runUntilStopped } from '#pkg/role/run-until-stopped.ts'
+import type { TunnelInfo } from '#pkg/status/types.ts'
 import { endAllOrphans } from '#pkg/supervisor/orphan.ts'
 
 /** Collaborators of the role. */
@@ -78,6 +82,7 @@ async function initOnly(options: ControllerRoleOptions, config: NodeConfig, log:
 /** The graph of this node and the connection of its reconcilers. */
 interface ControllerNode extends AsyncDisposable {
   readonly manager: ComponentManager
+  readonly components: readonly Component[]
 }
 
 async function createNode(options: ControllerRoleOptions, config: NodeConfig, log: Logger): Promise<ControllerNode> {
@@ -87,7 +92,7 @@ async function createNode(options: ControllerRoleOptions, config: NodeConfig, lo
   const images = await imageReferences()
   const components = await controllerComponents(options, config, { log, binaries, client, images })
   const manager = new ComponentManager({ components, readyTimeoutMs: READY_TIMEOUT_MS }, { log })
-  return { manager, [Symbol.asyncDispose]: () => client.close() }
+  return { manager, components, [Symbol.asyncDispose]: () => client.close() }
 }
 
 async function runNode(options: ControllerRoleOptions, config: NodeConfig, deps: ControllerRoleDeps): Promise<void> {
@@ -104,12 +109,26 @@ async function runNode(options: ControllerRoleOptions, config: NodeConfig, deps:
     {
       manager,
       statusSocket: vars.statusSocket,
-      status: () => controllerStatus(options, config, manager),
+      status: async () => ({
+        ...controllerStatus(options, config, manager),
+        Tunnel: await tunnelInfo(node.components, config),
+      }),
       readyMessage: 'controller ready',
       nodeName: config.nodeName,
     },
     { log, signal },
   )
+}
+
+/** Both ends of the tunnel that are on this node. */
+async function tunnelInfo(components: readonly Component[], { spec }: NodeConfig): Promise<TunnelInfo | undefined> {
+  const served = components.some(({ name }) => name === 'konnectivity-server')
+  const agent = components.find(isTunnelAgent)
+  if (!served && agent === undefined) return undefined
+  return {
+    ...(served && (await workersOfTunnel(spec.konnectivity.adminPort))),
+    ...(agent && { Controllers: controllerPeers(agent.links()) }),
+  }
 }
 
 /** What the controller runs with, for people and for other commands; it may hold passwords. */

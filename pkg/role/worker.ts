@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { ComponentManager } from '#pkg/component/manager/manager.ts'
 import { ApiCredentials } from '#pkg/component/worker/api-credentials.ts'
+import { isTunnelAgent } from '#pkg/component/worker/tunnel-agent.ts'
 import { readHostFacts } from '#pkg/component/worker/host-facts.ts'
 import { identityPemFile, workerLayout } from '#pkg/component/worker/layout.ts'
 import { hasNodeCertificate } from '#pkg/component/worker/node-certificate.ts'
@@ -18,6 +19,7 @@ import { acquireLock } from '#pkg/file/lock.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { JoinError } from '#pkg/component/worker/errors.ts'
 import { kubeletHostName, parseLabels, splitWords } from '#pkg/role/worker-flags.ts'
+import { controllerPeers } from '#pkg/role/tunnel-status.ts'
 import { workerComponents } from '#pkg/role/worker-components.ts'
 import { runUntilStopped } from '#pkg/role/run-until-stopped.ts'
 import type { StatusInfo } from '#pkg/status/types.ts'
@@ -85,15 +87,19 @@ export async function runWorker(options: WorkerRoleOptions, { log, signal }: Rol
   await assertWritable(vars.dataDir)
   await preFlight(options, log)
   const { node, deps, joined } = await prepareNode(options, log)
+  const components = workerComponents(node, deps)
   const manager = new ComponentManager(
-    { components: workerComponents(node, deps), readyTimeoutMs: joined ? JOINED_TIMEOUT_MS : JOIN_TIMEOUT_MS },
+    { components, readyTimeoutMs: joined ? JOINED_TIMEOUT_MS : JOIN_TIMEOUT_MS },
     { log },
   )
   await runUntilStopped(
     {
       manager,
       statusSocket: vars.statusSocket,
-      status: () => workerStatus(options, manager),
+      status: () => ({
+        ...workerStatus(options, manager),
+        Tunnel: { Controllers: controllerPeers(components.find(isTunnelAgent)?.links() ?? []) },
+      }),
       readyMessage: 'worker ready',
       nodeName: node.nodeName,
     },

@@ -1,5 +1,7 @@
 import { stringify } from 'yaml'
 import { assertNever } from '#pkg/errors/error.ts'
+import { table } from '#pkg/status/table.ts'
+import { tunnelText } from '#pkg/status/render-tunnel.ts'
 import type { ComponentsInfo, ComponentSummary, StatusInfo } from '#pkg/status/types.ts'
 import { describeMissing } from '#pkg/status/wait.ts'
 
@@ -45,6 +47,7 @@ function statusText(status: StatusInfo): string {
     ...(status.SysInit === '' ? [] : [`Init System: ${status.SysInit}`]),
     ...(status.StubFile === '' ? [] : [`Service file: ${status.StubFile}`]),
     `Components: ${describeMissing(status.Components)}`,
+    ...(status.Tunnel === undefined ? [] : tunnelText(status.Tunnel)),
   ]
   return `${lines.join('\n')}\n`
 }
@@ -57,12 +60,5 @@ function componentsText(components: readonly ComponentSummary[]): string {
     since,
     state === 'waiting' && waitingFor.length > 0 ? `waits for ${waitingFor.join(', ')}` : (reason ?? ''),
   ])
-  const table = [['COMPONENT', 'STATE', 'RESTARTS', 'SINCE', 'REASON'], ...rows]
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)))
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd()
-  return `${table.map(line).join('\n')}\n`
+  return table([['COMPONENT', 'STATE', 'RESTARTS', 'SINCE', 'REASON'], ...rows])
 }

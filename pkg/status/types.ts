@@ -23,8 +23,40 @@ export interface StatusInfo {
   readonly K0sVars: Readonly<Record<string, unknown>>
   /** Not in k0s: where the cluster keeps its objects, `etcd`, `external etcd` or `kine (postgres)`; not on workers. */
   readonly Storage?: string | undefined
+  /** Not in k0s: the tunnel as this node sees it. */
+  readonly Tunnel?: TunnelInfo | undefined
   /** Not in k0s: the state of every component, in start order. */
   readonly Components: readonly ComponentSummary[]
+}
+
+/** The tunnel as one node sees it; a controller that runs pods sees both ends. */
+export interface TunnelInfo {
+  /** On a controller: the agents of its tunnel server, those included that are lost. */
+  readonly Workers?: readonly TunnelPeer[] | undefined
+  /** On a worker: the tunnel servers that its agent keeps connections to. */
+  readonly Controllers?: readonly TunnelPeer[] | undefined
+  /** Why the tunnel server could not be asked. */
+  readonly Error?: string | undefined
+}
+
+/** The other end of a tunnel. */
+export interface TunnelPeer {
+  /** Name of the node, or of the controller once it has said it. */
+  readonly name: string
+  readonly address: string
+  /** `connected`, `draining` (no new connections), `lost`, or how the agent tries: `connecting`, `waiting`. */
+  readonly state: string
+  /** ISO 8601; since it is connected, or lost. */
+  readonly since?: string | undefined
+  /** Of the last ping. */
+  readonly roundTripMs?: number | undefined
+  readonly openConnections: number
+  /** Payload bytes, by direction as the endpoint (a kubelet, a pod) sees them. */
+  readonly bytesToEndpoints: number
+  readonly bytesFromEndpoints: number
+  /** How often the tunnel was lost since this end started. */
+  readonly losses: number
+  readonly lastError?: string | undefined
 }
 
 /** State of one component. */

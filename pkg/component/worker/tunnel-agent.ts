@@ -2,7 +2,7 @@ import { isIPv4 } from 'node:net'
 import type { Component, StartContext } from '#pkg/component/component.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import { KonnectivityAgent } from '#konnectivity/agent/agent.ts'
-import type { AgentTls, ServerAddress } from '#konnectivity/agent/options.ts'
+import type { AgentTls, ServerAddress, ServerLinkStatus } from '#konnectivity/agent/options.ts'
 import { splitHostPort } from '#pkg/component/worker/host-port.ts'
 import { identityPemFile } from '#pkg/component/worker/layout.ts'
 import { nodeIp } from '#pkg/component/worker/node-ip.ts'
@@ -10,12 +10,27 @@ import { readPemPair } from '#pkg/component/worker/pem-file.ts'
 import type { WorkerCertificates } from '#pkg/component/worker/worker-certificates.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 
+/** The component, with what `k0s status` shows of it. */
+export interface TunnelAgentComponent extends Component {
+  readonly name: typeof TUNNEL_AGENT
+  /** Its connections; none while it does not run. */
+  links(): readonly ServerLinkStatus[]
+}
+
+const TUNNEL_AGENT = 'konnectivity-agent'
+
+/** Finds the tunnel agent among the components of a node. */
+export function isTunnelAgent(component: Component): component is TunnelAgentComponent {
+  return component.name === TUNNEL_AGENT
+}
+
 /** The controllers' way back to this node: one connection to the tunnel server of each. */
-export function tunnelAgent(context: WorkerContext, certificates: WorkerCertificates): Component {
+export function tunnelAgent(context: WorkerContext, certificates: WorkerCertificates): TunnelAgentComponent {
   const ends: (() => void)[] = []
   let agent: KonnectivityAgent | undefined
   return {
-    name: 'konnectivity-agent',
+    name: TUNNEL_AGENT,
+    links: () => agent?.status() ?? [],
     after: ['worker-certificates', 'worker-config', ...context.options.startAfter.api],
     start: async (start) => {
       const running = await createAgent(context, start)

@@ -1,4 +1,4 @@
-import type { ComponentReport, StatusInfo } from '#pkg/status/types.ts'
+import type { ComponentReport, StatusInfo, TunnelInfo } from '#pkg/status/types.ts'
 
 const since = '2026-11-21T14:00:00.000Z'
 
@@ -47,4 +47,56 @@ export const status: Omit<StatusInfo, 'Components'> = {
   WorkerToAPIConnectionStatus: { Message: '', Success: false },
   ClusterConfig: { apiVersion: 'k0s.k0sproject.io/v1beta1', kind: 'ClusterConfig', metadata: { name: 'k0s' } },
   K0sVars: { dataDir: '/var/lib/k0s', runDir: '/run/k0s' },
+}
+
+/** Both ends, as a controller that runs pods has them. */
+export const tunnel: TunnelInfo = {
+  Workers: [
+    {
+      name: 'worker-0',
+      address: '10.0.0.20',
+      state: 'connected',
+      since,
+      roundTripMs: 0.4321,
+      openConnections: 3,
+      bytesToEndpoints: 17,
+      bytesFromEndpoints: 5 * 1024 ** 3,
+      losses: 0,
+    },
+    {
+      name: 'worker-1',
+      address: '-',
+      state: 'lost',
+      since: '2026-11-21T14:07:00.000Z',
+      openConnections: 0,
+      bytesToEndpoints: 0,
+      bytesFromEndpoints: 0,
+      losses: 2,
+      lastError: 'no answer to a ping within 5000 ms',
+    },
+  ],
+  Controllers: [
+    {
+      name: 'controller-0',
+      address: '10.0.0.10:8132',
+      state: 'connected',
+      since,
+      roundTripMs: 12.04,
+      openConnections: 0,
+      bytesToEndpoints: 1536,
+      bytesFromEndpoints: 1024 ** 2,
+      losses: 1,
+      lastError: 'read ECONNRESET',
+    },
+    {
+      name: '-',
+      address: '10.0.0.11:8132',
+      state: 'waiting',
+      openConnections: 0,
+      bytesToEndpoints: 0,
+      bytesFromEndpoints: 0,
+      losses: 0,
+      lastError: 'connect ECONNREFUSED 10.0.0.11:8132',
+    },
+  ],
 }
