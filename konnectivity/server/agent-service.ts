@@ -1,6 +1,7 @@
 import { createSecureServer } from 'node:http2'
 import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
-import type { Socket } from 'node:net'
+import { Server as NetServer } from 'node:net'
+import type { AddressInfo, ListenOptions, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -13,6 +14,8 @@ import type { AgentAuthenticator } from '#konnectivity/server/identity.ts'
 import type { LostAgents } from '#konnectivity/server/lost-agents.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import { Keepalive, keepalive } from '#konnectivity/tunnel/keepalive.ts'
+import { listen } from '#konnectivity/tunnel/listen.ts'
+import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
 import { ReadGuard } from '#konnectivity/tunnel/read-guard.ts'
 import * as protocol from '#konnectivity/tunnel/protocol.ts'
@@ -42,6 +45,7 @@ const AUTHENTICATION_TIMEOUT_MS = 10_000
 /** AgentService/Connect and, for our own agents, the streams that carry their connections. */
 export class AgentService {
   readonly server: Http2SecureServer
+  #where: { readonly where: ListenOptions; readonly sharing: PortSharing } | undefined
   readonly #options: AgentServiceOptions
   readonly #deps: AgentServiceDeps
   /** Sockets under the sessions, by remote address: a session that ends gracefully waits for its peer's end. */
@@ -75,6 +79,27 @@ export class AgentService {
     this.server.on('tlsClientError', (error: Error, socket: TLSSocket) =>
       deps.log.debug('TLS handshake of an agent failed', { remote: socket.remoteAddress, err: error }),
     )
+  }
+
+  /** @throws TunnelListenError */
+  async listen(where: ListenOptions, sharing: PortSharing): Promise<number> {
+    this.#where = { where, sharing }
+    await listen(this.server, { backlog: 1024, ...where }, 'tunnel agents', sharing)
+    const { port } = this.server.address() as AddressInfo
+    this.#where = { where: { ...where, port }, sharing: sharing === 'none' ? sharing : 'successor' }
+    return port
+  }
+
+  /** Accepts no more connections; those that are open stay. */
+  pauseAccepting(): void {
+    // Http2SecureServer's own close() also lets its sessions open no more streams.
+    if (this.server.listening) NetServer.prototype.close.call(this.server)
+  }
+
+  /** Undoes `pauseAccepting`. @throws TunnelListenError */
+  async resumeAccepting(): Promise<void> {
+    if (this.#where === undefined || this.server.listening) return
+    await listen(this.server, { backlog: 1024, ...this.#where.where }, 'tunnel agents', this.#where.sharing)
   }
 
   /** Disconnects every agent. */

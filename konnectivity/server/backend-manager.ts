@@ -8,10 +8,31 @@ export type ProxyStrategy = 'destHost' | 'defaultRoute' | 'default'
 export class BackendManager {
   readonly #strategies: readonly ProxyStrategy[]
   readonly #backends = new Set<Backend>()
+  readonly #listeners = new Set<() => void>()
   readonly #byHost = new Map<string, Set<Backend>>()
 
   constructor(options: { readonly strategies: readonly ProxyStrategy[] }) {
     this.#strategies = options.strategies
+  }
+
+  /** Calls `listener` for each agent that connects, until the result is called. */
+  onAdd(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Resolves when an agent connects; rejects with the reason of `signal`. */
+  nextAdded(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        unsubscribe()
+        signal.removeEventListener('abort', end)
+        if (signal.aborted) reject(signal.reason as Error)
+        else resolve()
+      }
+      const unsubscribe = this.onAdd(end)
+      signal.addEventListener('abort', end, { once: true })
+    })
   }
 
   /** An agent connected. */
@@ -21,6 +42,7 @@ export class BackendManager {
       const backends = this.#byHost.get(host) ?? new Set()
       this.#byHost.set(host, backends.add(backend))
     }
+    for (const listener of [...this.#listeners]) listener()
   }
 
   /** An agent is gone. */

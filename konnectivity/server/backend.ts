@@ -168,6 +168,18 @@ export class Backend {
     this.#deps.session.destroy()
   }
 
+  /** Asks an agent of ours to dial this address anew; false for one that would not understand. */
+  askToMove(): boolean {
+    if (this.flow !== 'streams' || this.closed) return false
+    this.#deps.control.send({ type: 'drain' })
+    return true
+  }
+
+  /** An upstream agent without a dial or connection: it can be disconnected without a loss. */
+  get unused(): boolean {
+    return this.flow === 'packets' && this.#pending.size + this.#connections.size === 0
+  }
+
   /** Disconnects the agent. */
   destroy(error?: Error): void {
     this.#deps.session.destroy(error)

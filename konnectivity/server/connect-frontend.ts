@@ -22,6 +22,7 @@ const HOLD_BACK_MS = 1_000
 export class ConnectFrontend {
   readonly #deps: FrontendDeps
   readonly #sockets = new Set<Socket>()
+  #undecided = 0
 
   constructor(deps: FrontendDeps) {
     this.#deps = deps
@@ -30,6 +31,11 @@ export class ConnectFrontend {
   /** Client sockets open now, those still dialing included. */
   get open(): number {
     return this.#sockets.size
+  }
+
+  /** Clients that have not sent their request yet. */
+  get undecided(): number {
+    return this.#undecided
   }
 
   /** Serves one accepted socket (unix, TCP or TLS; opened with allowHalfOpen). */
@@ -46,7 +52,9 @@ export class ConnectFrontend {
   }
 
   async #serve(socket: Socket): Promise<void> {
+    this.#undecided += 1
     const request = await readConnectRequest(socket)
+    this.#undecided -= 1
     switch (request.kind) {
       case 'gone':
         socket.destroy()

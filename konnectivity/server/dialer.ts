@@ -20,23 +20,45 @@ export type DialOutcome =
 /** Why a dial failed. */
 export type DialFailure = 'no-agent' | 'agent-gone' | 'endpoint' | 'timeout' | 'aborted'
 
+/** Collaborators of the dialer. */
+export interface TunnelDialerDeps {
+  readonly manager: BackendManager
+  readonly metrics: ServerMetrics
+  /** Shortly after the start: a dial that finds no agent waits for one. */
+  readonly agentsMayCome: () => boolean
+}
+
+const LOOK_MS = 200
+
 /** Connects frontends to endpoints through some agent; every dial ends within the timeout. */
 export class TunnelDialer {
   readonly #timeoutMs: number
   readonly #manager: BackendManager
   readonly #metrics: ServerMetrics
 
-  constructor(options: { readonly timeoutMs: number }, deps: { manager: BackendManager; metrics: ServerMetrics }) {
+  readonly #agentsMayCome: () => boolean
+  #pending = 0
+
+  constructor(options: { readonly timeoutMs: number }, deps: TunnelDialerDeps) {
     this.#timeoutMs = options.timeoutMs
     this.#manager = deps.manager
     this.#metrics = deps.metrics
+    this.#agentsMayCome = deps.agentsMayCome
+  }
+
+  /** Dials that run. */
+  get pending(): number {
+    return this.#pending
   }
 
   /** Dials `address` (host:port); `signal` aborts when the frontend is gone. Never rejects. */
   async dial(address: string, signal: AbortSignal): Promise<DialOutcome> {
     if (signal.aborted) return failed('aborted', 'the client went away')
     const startedAt = performance.now()
-    const outcome = await withDeadline(signal, this.#timeoutMs, (inner) => this.#tryAgents(address, inner))
+    this.#pending += 1
+    const outcome = await withDeadline(signal, this.#timeoutMs, (inner) => this.#tryAgents(address, inner)).finally(
+      () => (this.#pending -= 1),
+    )
     if (outcome.kind === 'connected') this.#metrics.dialDuration.observe((performance.now() - startedAt) / 1000)
     return outcome
   }
@@ -46,7 +68,12 @@ export class TunnelDialer {
     const tried = new Set<Backend>()
     for (;;) {
       const backend = this.#manager.pick(address, tried)
-      if (backend === undefined) return this.#noAgent(tried.size)
+      if (backend === undefined) {
+        if (tried.size > 0 || !this.#agentsMayCome()) return this.#noAgent(tried.size)
+        await this.#change(signal)
+        if (signal.aborted) return this.#aborted(address, signal)
+        continue
+      }
       tried.add(backend)
       const result = await backend.dial(address, signal)
       switch (result.kind) {
@@ -61,6 +88,19 @@ export class TunnelDialer {
           this.#metrics.dialFailures.add({ reason: 'backend_close' })
       }
     }
+  }
+
+  /** Resolves when an agent connects, when it is time to look whether some may still come, or when `signal` aborts. */
+  async #change(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    const done = (): void => resolve(undefined)
+    const unsubscribe = this.#manager.onAdd(done)
+    const timer = setTimeout(done, LOOK_MS)
+    signal.addEventListener('abort', done, { once: true })
+    await promise
+    signal.removeEventListener('abort', done)
+    clearTimeout(timer)
+    unsubscribe()
   }
 
   #noAgent(tried: number): DialOutcome {

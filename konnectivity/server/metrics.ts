@@ -54,6 +54,9 @@ export function createServerMetrics(gauges: ServerGauges) {
     streamErrors: new Counter(named('stream_errors_total', 'Streams that ended with an error, by segment.')),
     lostAgents: new Counter(named('lost_agents_total', 'Agents that went without saying so before, by node.')),
     agentRefusals: new Counter(named('agent_refusals_total', 'Agents that failed authentication.')),
+    drainedConnections: new Counter(
+      named('drained_connections_total', 'Connections that a stop closed because they were idle, or cut in use.'),
+    ),
     forwardedBytes: new Counter(named('forwarded_bytes_total', 'Payload bytes of finished connections by direction.')),
   }
 }

@@ -1,5 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
+import { drainConnections } from '#konnectivity/tunnel/drain.ts'
+import type { DrainOptions, DrainResult } from '#konnectivity/tunnel/drain.ts'
 import { LINGER_MS, Splice } from '#konnectivity/tunnel/splice.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import type { Traffic } from '#konnectivity/server/traffic.ts'
@@ -8,7 +10,6 @@ import type { Traffic } from '#konnectivity/server/traffic.ts'
 export class OpenConnections {
   readonly #splices = new Set<Splice>()
   readonly #metrics: ServerMetrics
-  readonly #idle: (() => void)[] = []
 
   constructor(deps: { readonly metrics: ServerMetrics }) {
     this.#metrics = deps.metrics
@@ -31,20 +32,12 @@ export class OpenConnections {
       this.#metrics.connectionDuration.observe((performance.now() - startedAt) / 1000)
       this.#metrics.forwardedBytes.add({ direction: 'to_endpoint' }, splice.counters.forward)
       this.#metrics.forwardedBytes.add({ direction: 'from_endpoint' }, splice.counters.backward)
-      if (this.#splices.size === 0) this.#idle.splice(0).forEach((resolve) => resolve())
     })
   }
 
-  /** Resolves once nothing is open, at the latest after `timeoutMs`. */
-  async whenIdle(timeoutMs: number): Promise<void> {
-    if (this.size === 0 || timeoutMs <= 0) return
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs)
-      this.#idle.push(() => {
-        clearTimeout(timer)
-        resolve()
-      })
-    })
+  /** Lets connections end, see `drainConnections`; `pending` are dials that run. */
+  drain(options: DrainOptions, pending: () => number, signal: AbortSignal): Promise<DrainResult> {
+    return drainConnections(options, { splices: this.#splices, pending, signal })
   }
 
   /** Cuts everything that is open. */

@@ -43,6 +43,12 @@ export interface KonnectivityServerOptions {
   readonly backendDialTimeoutMs?: number
   /** How long open connections may go on after a stop was asked for, milliseconds. Default 0. */
   readonly gracefulShutdownTimeoutMs?: number
+  /** Ours: unix socket over which a successor asks to take over. Default `<udsName>.handover`; '' for none. */
+  readonly handoverSocket?: string
+  /** Ours: how long open connections may go on after a successor took over, milliseconds. Default 30 s. */
+  readonly handoverTimeoutMs?: number
+  /** Ours: how long after the start a dial waits for an agent to connect, milliseconds. Default 10 s. */
+  readonly agentWaitMs?: number
 }
 
 /** Defaults of the options; ports are 0-able for tests. */
@@ -59,4 +65,10 @@ export const serverDefaults = {
   proxyStrategies: ['destHost', 'defaultRoute', 'default'],
   backendDialTimeoutMs: 25_000,
   gracefulShutdownTimeoutMs: 0,
+  handoverTimeoutMs: 30_000,
+  agentWaitMs: 10_000,
 } as const satisfies Partial<KonnectivityServerOptions>
+
+/** The options with their defaults. */
+export type EffectiveServerOptions = KonnectivityServerOptions &
+  Required<Pick<KonnectivityServerOptions, keyof typeof serverDefaults>>

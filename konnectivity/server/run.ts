@@ -1,22 +1,21 @@
 import { once } from 'node:events'
-import type { Logger } from '#pkg/log/logger.ts'
 import type { KonnectivityServerOptions } from '#konnectivity/server/options.ts'
 import { KonnectivityServer } from '#konnectivity/server/server.ts'
+import type { KonnectivityServerDeps } from '#konnectivity/server/server.ts'
 
 /**
- * `k0s konnectivity-server`: serves until `signal` aborts, then stops in good order.
+ * `k0s konnectivity-server`: serves until `signal` aborts or a successor takes over, then stops in good order; `now` cuts
+ * that short.
  *
  * @throws TunnelListenError or TunnelFileError when it cannot start.
  */
 export async function runKonnectivityServer(
   options: KonnectivityServerOptions,
-  deps: { readonly log: Logger; readonly signal: AbortSignal },
+  deps: KonnectivityServerDeps & { readonly signal: AbortSignal; readonly now?: AbortSignal },
 ): Promise<void> {
-  const server = new KonnectivityServer(options, { log: deps.log })
+  const { signal, now, ...rest } = deps
+  const server = new KonnectivityServer(options, rest)
   await server.start()
-  try {
-    if (!deps.signal.aborted) await once(deps.signal, 'abort')
-  } finally {
-    await server.stop()
-  }
+  if (!signal.aborted) await Promise.race([once(signal, 'abort'), server.handedOver])
+  await server.stop(now && { now })
 }

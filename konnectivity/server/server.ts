@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { createServer as createHttp2Server, createSecureServer } from 'node:http2'
-import { createServer } from 'node:net'
-import type { AddressInfo, Server } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
-import type { TlsOptions } from 'node:tls'
+import { withDeadline } from '#pkg/lifecycle/deadline.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { AgentService } from '#konnectivity/server/agent-service.ts'
 import { BackendManager } from '#konnectivity/server/backend-manager.ts'
 import { ConnectFrontend } from '#konnectivity/server/connect-frontend.ts'
 import { TunnelDialer } from '#konnectivity/server/dialer.ts'
 import { adminRoutes, healthRoutes } from '#konnectivity/server/endpoints.ts'
+import { FrontendListener } from '#konnectivity/server/frontend-listener.ts'
 import { GrpcFrontend } from '#konnectivity/server/grpc-frontend.ts'
+import { findPredecessor, HandOverOffer } from '#konnectivity/server/hand-over.ts'
+import type { MovingAgents, Predecessor } from '#konnectivity/server/hand-over.ts'
 import { certificateAuthenticator } from '#konnectivity/server/identity.ts'
 import type { AgentAuthenticator } from '#konnectivity/server/identity.ts'
 import { LostAgents } from '#konnectivity/server/lost-agents.ts'
@@ -18,13 +18,12 @@ import { createServerMetrics } from '#konnectivity/server/metrics.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import { OpenConnections } from '#konnectivity/server/open-connections.ts'
 import { serverDefaults } from '#konnectivity/server/options.ts'
-import type { KonnectivityServerOptions } from '#konnectivity/server/options.ts'
+import type { EffectiveServerOptions, KonnectivityServerOptions } from '#konnectivity/server/options.ts'
 import { serverStatus } from '#konnectivity/server/status.ts'
 import type { ServerStatus } from '#konnectivity/server/status.ts'
 import { HttpEndpoint } from '#konnectivity/tunnel/http-endpoint.ts'
-import { listen, listenUnix, TunnelListenError } from '#konnectivity/tunnel/listen.ts'
+import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
 import { readPem } from '#konnectivity/tunnel/pem.ts'
-import { http2Settings, MAX_SESSION_MEMORY_MB } from '#konnectivity/tunnel/protocol.ts'
 
 /** Collaborators of the server. */
 export interface KonnectivityServerDeps {
@@ -41,26 +40,45 @@ export interface ServerAddresses {
   readonly adminPort: number
 }
 
+/** How long agents may take to move to a successor before it serves without them. */
+const MOVE_TIMEOUT_MS = 5_000
+/** After the path leads to the successor: what still knocked on the old socket is accepted within this time. */
+const LAST_KNOCK_MS = 100
+/** How often a draining server looks for upstream agents that it can let go. */
+const RELEASE_EVERY_MS = 100
+
 /** The tunnel server: accepts agents on one side and kube-apiserver on the other, and joins their connections. */
 export class KonnectivityServer {
-  readonly #options: EffectiveOptions
+  /** Resolves when a successor serves: this server is then to be stopped. */
+  readonly handedOver: Promise<void>
+  readonly #options: EffectiveServerOptions
   readonly #deps: KonnectivityServerDeps
   readonly #manager: BackendManager
   readonly #lost = new LostAgents()
   readonly #startedAt = new Date()
   readonly #metrics: ServerMetrics
+  readonly #dialer: TunnelDialer
   readonly #connections: OpenConnections
   readonly #connectFrontend: ConnectFrontend
   readonly #grpcFrontend: GrpcFrontend
+  readonly #frontend: FrontendListener
   readonly #health: HttpEndpoint
   readonly #admin: HttpEndpoint
+  readonly #offer: HandOverOffer
   #agents: AgentService | undefined
-  #frontend: Server | undefined
+  #predecessor: Predecessor | undefined
+  #startedAt = performance.now()
+  #hadAgent = false
+  /** The predecessor has agents that come only when it lets them go. */
+  #agentsStay = false
+  #isHandedOver = false
+  #stopped: Promise<void> | undefined
 
   constructor(options: KonnectivityServerOptions, deps: KonnectivityServerDeps) {
     this.#options = { ...serverDefaults, ...options }
     this.#deps = deps
     this.#manager = new BackendManager({ strategies: this.#options.proxyStrategies })
+    this.#manager.onAdd(() => (this.#hadAgent = true))
     this.#metrics = createServerMetrics({
       grpcFrontends: () => this.#grpcFrontend.open,
       agentStreams: () => this.#manager.list().length,
@@ -71,34 +89,57 @@ export class KonnectivityServer {
     })
     this.#connections = new OpenConnections({ metrics: this.#metrics })
     const timeoutMs = boundedTimeout(this.#options.backendDialTimeoutMs)
-    const dialer = new TunnelDialer({ timeoutMs }, { manager: this.#manager, metrics: this.#metrics })
-    const frontend = { dialer, connections: this.#connections, log: deps.log.child({ stream: 'frontend' }) }
+    this.#dialer = new TunnelDialer(
+      { timeoutMs },
+      { manager: this.#manager, metrics: this.#metrics, agentsMayCome: () => this.#agentsMayCome() },
+    )
+    const frontend = {
+      dialer: this.#dialer,
+      connections: this.#connections,
+      log: deps.log.child({ stream: 'frontend' }),
+    }
     this.#connectFrontend = new ConnectFrontend(frontend)
     this.#grpcFrontend = new GrpcFrontend(frontend)
+    this.#frontend = new FrontendListener(this.#options, { connect: this.#connectFrontend, grpc: this.#grpcFrontend })
     this.#health = new HttpEndpoint('tunnel health', healthRoutes(this.#manager, this.#metrics))
     this.#admin = new HttpEndpoint(
       'tunnel admin',
       adminRoutes(this.#metrics, () => this.status()),
     )
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    this.handedOver = promise.then(() => undefined)
+    const taken = (): void => {
+      this.#isHandedOver = true
+      resolve(undefined)
+    }
+    const actions = { prepare: () => this.#sendAgentsAway(), resume: () => void this.#keepAgents(), taken }
+    this.#offer = new HandOverOffer(actions, { log: deps.log })
   }
 
-  /** Binds every listener or none. @throws TunnelListenError, TunnelFileError */
+  /**
+   * Binds every listener or none. Where a server runs already that offers to hand over, takes its place: the frontend is
+   * opened once its agents have come.
+   *
+   * @throws TunnelListenError, TunnelFileError
+   */
   async start(): Promise<ServerAddresses> {
     try {
-      const agentPort = await this.#startAgentService()
-      const serverPort = await this.#startFrontend()
+      this.#startedAt = performance.now()
+      const handoverSocket = this.#handoverSocket()
+      if (handoverSocket !== undefined) this.#predecessor = await findPredecessor(handoverSocket)
+      const sharing = handoverSocket === undefined ? 'none' : this.#predecessor === undefined ? 'first' : 'successor'
       const { healthBindAddress, healthPort, adminBindAddress, adminPort } = this.#options
-      const addresses = {
-        agentPort,
-        serverPort,
-        healthPort: await this.#health.start(healthBindAddress, healthPort),
-        adminPort: await this.#admin.start(adminBindAddress, adminPort),
+      const ports = {
+        agentPort: await this.#startAgentService(sharing),
+        healthPort: await this.#health.start(healthBindAddress, healthPort, sharing),
+        adminPort: await this.#admin.start(adminBindAddress, adminPort, sharing),
       }
-      this.#deps.log.info('tunnel server listens', {
-        ...addresses,
-        socket: this.#options.udsName,
-        mode: this.#options.mode,
-      })
+      await this.#awaitAgents()
+      const addresses = { ...ports, serverPort: await this.#frontend.open(sharing) }
+      this.#predecessor?.taken()
+      if (handoverSocket !== undefined) await this.#offer.start(handoverSocket)
+      const { udsName: socket, mode } = this.#options
+      this.#deps.log.info('tunnel server listens', { ...addresses, socket, mode, successor: sharing === 'successor' })
       return addresses
     } catch (error) {
       await this.stop()
@@ -107,17 +148,12 @@ export class KonnectivityServer {
   }
 
   /**
-   * Accepts nothing new, lets open connections go on for at most `gracefulShutdownTimeoutMs`, then closes everything.
-   * Idempotent.
+   * Accepts nothing new, lets open connections go on for a time (`handoverTimeoutMs` when a successor took over, else
+   * `gracefulShutdownTimeoutMs`), then closes everything; `now` ends the wait. Idempotent.
    */
-  async stop(): Promise<void> {
-    const closing = [this.#frontend, this.#agents?.server].filter((server) => server?.listening).map(close)
-    await this.#connections.whenIdle(this.#options.gracefulShutdownTimeoutMs)
-    this.#connections.destroy()
-    this.#connectFrontend.destroy()
-    this.#grpcFrontend.destroy()
-    this.#agents?.destroySessions()
-    await Promise.all([...closing, this.#health.stop(), this.#admin.stop()])
+  stop(options: { readonly now?: AbortSignal } = {}): Promise<void> {
+    this.#stopped ??= this.#stop(options.now ?? new AbortController().signal)
+    return this.#stopped
   }
 
   /** Agents and open connections at this moment. */
@@ -131,7 +167,79 @@ export class KonnectivityServer {
     })
   }
 
-  async #startAgentService(): Promise<number> {
+  async #stop(now: AbortSignal): Promise<void> {
+    const { handoverTimeoutMs, gracefulShutdownTimeoutMs } = this.#options
+    const timeoutMs = this.#isHandedOver ? handoverTimeoutMs : gracefulShutdownTimeoutMs
+    this.#predecessor?.close()
+    const endpoints = [this.#health.stop(), this.#admin.stop()]
+    if (this.#isHandedOver) await sleep(LAST_KNOCK_MS)
+    else if (timeoutMs > 0) this.#sendAgentsAway()
+    this.#agents?.pauseAccepting()
+    const frontend = this.#frontend.close()
+    if (timeoutMs > 0) await this.#drain(timeoutMs, now)
+    this.#connections.destroy()
+    this.#connectFrontend.destroy()
+    this.#grpcFrontend.destroy()
+    this.#agents?.destroySessions()
+    await Promise.all([...endpoints, frontend])
+    // Last: its end tells the successor that no agent comes from here any more.
+    await this.#offer.stop()
+  }
+
+  async #drain(timeoutMs: number, now: AbortSignal): Promise<void> {
+    const releasing = setInterval(() => {
+      // Upstream's agents cannot be asked to move: they dial anew when they are disconnected.
+      for (const backend of this.#manager.list()) if (backend.unused) backend.destroy()
+    }, RELEASE_EVERY_MS)
+    const pending = (): number => this.#dialer.pending + this.#connectFrontend.undecided
+    const { idle, cut } = await this.#connections.drain({ timeoutMs }, pending, now)
+    clearInterval(releasing)
+    this.#metrics.drainedConnections.add({ reason: 'idle' }, idle)
+    this.#metrics.drainedConnections.add({ reason: 'cut' }, cut)
+    this.#deps.log.info('tunnel server drained', { idleClosed: idle, cut })
+  }
+
+  #handoverSocket(): string | undefined {
+    const { handoverSocket, udsName } = this.#options
+    const path = handoverSocket ?? (udsName === undefined ? '' : `${udsName}.handover`)
+    return path === '' ? undefined : path
+  }
+
+  /** Everything new goes elsewhere; dials still come here until the successor serves. */
+  #sendAgentsAway(): MovingAgents {
+    this.#agents?.pauseAccepting()
+    const all = this.#manager.list()
+    const moving = all.filter((backend) => backend.askToMove()).length
+    return { moving, staying: all.length - moving }
+  }
+
+  async #keepAgents(): Promise<void> {
+    try {
+      await this.#agents?.resumeAccepting()
+    } catch (error) {
+      this.#deps.log.error('cannot accept agents again', { err: error })
+    }
+  }
+
+  /** The predecessor sends its agents here; serving before they came would refuse dials. */
+  async #awaitAgents(): Promise<void> {
+    const predecessor = this.#predecessor
+    if (predecessor === undefined) return
+    const { moving: expected, staying } = await predecessor.prepare()
+    this.#agentsStay = staying > 0
+    await withDeadline(predecessor.gone, MOVE_TIMEOUT_MS, async (signal) => {
+      while (this.#manager.list().length < expected) await this.#manager.nextAdded(signal)
+    }).catch(() => undefined)
+    this.#deps.log.info('taking over from a running tunnel server', { expected, agents: this.#manager.list().length })
+  }
+
+  /** A dial without an agent waits at first: its agent has not come back yet, or is still with the predecessor. */
+  #agentsMayCome(): boolean {
+    if (this.#agentsStay && this.#predecessor?.alive === true) return true
+    return !this.#hadAgent && performance.now() - this.#startedAt < this.#options.agentWaitMs
+  }
+
+  async #startAgentService(sharing: PortSharing): Promise<number> {
     const { clusterCert, clusterKey, clusterCaCert, agentPort, agentBindAddress, serverCount } = this.#options
     const [certPem, keyPem, caPem] = await Promise.all([
       readPem(clusterCert, 'cluster-cert'),
@@ -149,68 +257,11 @@ export class KonnectivityServer {
       },
     )
     const where = { port: agentPort, ...(agentBindAddress !== undefined && { host: agentBindAddress }) }
-    await listen(this.#agents.server, { ...where, backlog: 1024 }, 'tunnel agents')
-    return (this.#agents.server.address() as AddressInfo).port
-  }
-
-  async #startFrontend(): Promise<number | undefined> {
-    const { udsName, udsGid, deleteExistingUdsFile, serverPort, serverBindAddress } = this.#options
-    const tls = udsName === undefined ? await this.#frontendTls() : undefined
-    this.#frontend = this.#createFrontend(tls)
-    if (udsName !== undefined) {
-      const socket = { path: udsName, gid: udsGid, deleteExisting: deleteExistingUdsFile }
-      await listenUnix(this.#frontend, socket, 'tunnel frontend')
-      return undefined
-    }
-    const where = { port: serverPort, ...(serverBindAddress !== undefined && { host: serverBindAddress }) }
-    await listen(this.#frontend, { ...where, backlog: 1024 }, 'tunnel frontend')
-    return (this.#frontend.address() as AddressInfo).port
-  }
-
-  #createFrontend(tls: TlsOptions | undefined): Server {
-    if (this.#options.mode === 'http-connect') {
-      const options = { allowHalfOpen: true, noDelay: true }
-      if (tls === undefined) return createServer(options, this.#connectFrontend.serve)
-      return createTlsServer({ ...tls, ...options }, this.#connectFrontend.serve)
-    }
-    const http2 = { settings: http2Settings, maxSessionMemory: MAX_SESSION_MEMORY_MB }
-    const server = tls === undefined ? createHttp2Server(http2) : createSecureServer({ ...tls, ...http2 })
-    this.#grpcFrontend.attach(server)
-    return server
-  }
-
-  async #frontendTls(): Promise<TlsOptions> {
-    const { serverCert, serverKey, serverCaCert } = this.#options
-    if (serverCert === undefined || serverKey === undefined || serverCaCert === undefined) {
-      throw new TunnelListenError(
-        'cannot open the frontend over TCP without TLS; give --server-cert, --server-key and --server-ca-cert, or --uds-name',
-      )
-    }
-    const [cert, key, ca] = await Promise.all([
-      readPem(serverCert, 'server-cert'),
-      readPem(serverKey, 'server-key'),
-      readPem(serverCaCert, 'server-ca-cert'),
-    ])
-    return {
-      cert,
-      key,
-      ca,
-      minVersion: 'TLSv1.2',
-      requestCert: true,
-      rejectUnauthorized: true,
-      handshakeTimeout: 10_000,
-    }
+    return this.#agents.listen(where, sharing)
   }
 }
-
-type EffectiveOptions = KonnectivityServerOptions &
-  Required<Pick<KonnectivityServerOptions, keyof typeof serverDefaults>>
 
 /** 0 means "no timeout" upstream, which let dials pile up for ever. */
 function boundedTimeout(ms: number): number {
   return ms > 0 ? Math.min(ms, serverDefaults.backendDialTimeoutMs) : serverDefaults.backendDialTimeoutMs
-}
-
-function close(server: { close(done: () => void): unknown } | undefined): Promise<void> {
-  return new Promise((resolve) => server?.close(() => resolve()))
 }

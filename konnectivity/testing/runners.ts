@@ -55,6 +55,7 @@ export class TunnelFixture implements AsyncDisposable {
         agentBindAddress: '127.0.0.1',
         healthPort: 0,
         adminPort: 0,
+        agentWaitMs: 0,
         clusterCert: certificate.certPath,
         clusterKey: certificate.keyPath,
         clusterCaCert: this.ca.caPath,

@@ -3,6 +3,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { errorMessage } from '#pkg/errors/error.ts'
 import { listen } from '#konnectivity/tunnel/listen.ts'
+import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
 
 /** One path of a health or admin endpoint; throwing answers 500 with the message. */
 export type Route = () => Answer
@@ -27,8 +28,8 @@ export class HttpEndpoint {
   }
 
   /** Binds; resolves with the port, which differs from `port` when that was 0. @throws TunnelListenError */
-  async start(host: string, port: number): Promise<number> {
-    await listen(this.#server, { host, port }, this.#what)
+  async start(host: string, port: number, sharing: PortSharing = 'none'): Promise<number> {
+    await listen(this.#server, { host, port }, this.#what, sharing)
     return (this.#server.address() as AddressInfo).port
   }
 
