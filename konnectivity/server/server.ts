@@ -67,7 +67,7 @@ export class KonnectivityServer {
   readonly #offer: HandOverOffer
   #agents: AgentService | undefined
   #predecessor: Predecessor | undefined
-  #startedAt = performance.now()
+  #waitsForAgentsSince = performance.now()
   #hadAgent = false
   /** The predecessor has agents that come only when it lets them go. */
   #agentsStay = false
@@ -124,7 +124,7 @@ export class KonnectivityServer {
    */
   async start(): Promise<ServerAddresses> {
     try {
-      this.#startedAt = performance.now()
+      this.#waitsForAgentsSince = performance.now()
       const handoverSocket = this.#handoverSocket()
       if (handoverSocket !== undefined) this.#predecessor = await findPredecessor(handoverSocket)
       const sharing = handoverSocket === undefined ? 'none' : this.#predecessor === undefined ? 'first' : 'successor'
@@ -236,7 +236,7 @@ export class KonnectivityServer {
   /** A dial without an agent waits at first: its agent has not come back yet, or is still with the predecessor. */
   #agentsMayCome(): boolean {
     if (this.#agentsStay && this.#predecessor?.alive === true) return true
-    return !this.#hadAgent && performance.now() - this.#startedAt < this.#options.agentWaitMs
+    return !this.#hadAgent && performance.now() - this.#waitsForAgentsSince < this.#options.agentWaitMs
   }
 
   async #startAgentService(sharing: PortSharing): Promise<number> {

@@ -143,6 +143,10 @@ export const errorRegistry = {
     summary: 'A supervised process ended again and again before it became ready.',
     remedy: 'Read its last output in the message; usually an extra argument or a file it needs is wrong.',
   },
+  ERR_PROCESS_REPLACE: {
+    summary: 'A new process that was to take over from a running one ended first; the running one goes on.',
+    remedy: 'Read the message for what the new process said last, and the log of the component.',
+  },
   ERR_PROCESS_START: {
     summary: 'A supervised process could not be started.',
     remedy: 'Check that the file the message names exists, is executable and is not on a noexec mount.',

@@ -7,7 +7,7 @@ import { ProcessStartError } from '#pkg/supervisor/errors.ts'
 import { endGroup } from '#pkg/supervisor/group.ts'
 import { managedEnvironment } from '#pkg/supervisor/orphan.ts'
 import type { Output } from '#pkg/supervisor/output.ts'
-import { writePidFile } from '#pkg/supervisor/pid-file.ts'
+import { readPidFile, writePidFile } from '#pkg/supervisor/pid-file.ts'
 import type { ProcessSpec } from '#pkg/supervisor/spec.ts'
 
 /** After the exit, how long to wait for output that is still in the pipe, milliseconds. */
@@ -49,7 +49,8 @@ export async function startChild(spec: ProcessSpec, output: Output): Promise<Chi
     await exited
     // A process of another group may still hold the pipes: it is read on, but does not keep us alive.
     for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()
-    rmSync(spec.pidFile, { force: true })
+    // A successor that runs beside it has put its own number there.
+    if (readPidFile(spec.pidFile) === pid) rmSync(spec.pidFile, { force: true })
   }
   return { pid, exited, end, cleanUp: () => end(REMAINDER_GRACE_MS) }
 }

@@ -18,6 +18,15 @@ export class ProcessCrashLoopError extends K0sError {
   }
 }
 
+/** A process that was to replace a running one ended before it had taken over; the running one goes on. */
+export class ProcessReplaceError extends K0sError {
+  override readonly code = 'ERR_PROCESS_REPLACE'
+
+  constructor(name: string, exit: string) {
+    super(`cannot replace ${name}: its new process ended (${exit}); the old one goes on`)
+  }
+}
+
 /** A process is still there after SIGKILL. */
 export class ProcessStopError extends K0sError {
   override readonly code = 'ERR_PROCESS_STOP'

@@ -3,7 +3,9 @@ import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { startChild, type Child } from '#pkg/supervisor/child.ts'
 import { endOrphans } from '#pkg/supervisor/orphan.ts'
+import { ProcessReplaceError } from '#pkg/supervisor/errors.ts'
 import { Output } from '#pkg/supervisor/output.ts'
+import { writePidFile } from '#pkg/supervisor/pid-file.ts'
 import type { ProcessSpec } from '#pkg/supervisor/spec.ts'
 
 export type { ProcessSpec } from '#pkg/supervisor/spec.ts'
@@ -20,6 +22,13 @@ export interface SupervisedProcess {
   stop(): Promise<void>
   /** Stops the process with its grace time and starts it again at once. @throws ProcessStartError, and goes on trying. */
   restart(): Promise<void>
+  /**
+   * As restart(), for a program whose successor takes over while it runs and that then ends by itself: the new process is
+   * started first, and the old one ended only if it is still there after `replaceTimeoutMs`. Resolves when it is gone.
+   *
+   * @throws ProcessStartError, ProcessReplaceError: the old one goes on.
+   */
+  replace(): Promise<void>
   /** Undefined while none runs. */
   readonly pid: number | undefined
   /** How often it was started again after it had ended by itself. */
@@ -43,6 +52,10 @@ const respawnDelay = { initialMs: 250, maxMs: 30_000 } as const
 
 export const supervise: Supervise = (spec, deps) => new Supervised(spec, deps)
 
+const REPLACE_TIMEOUT_MS = 60_000
+/** Why a run is ended whose child goes on. */
+const LET_GO = new Error('the child goes on')
+
 /** One life from start() to stop(). */
 interface Run {
   readonly stopping: AbortController
@@ -51,13 +64,14 @@ interface Run {
 
 /**
  * INVARIANTS: at most one #run; only its loop starts, watches and ends children, one at a time, so a respawn can never
- * overtake a stop; start(), stop() and restart() only begin and end runs, one after the other through #exclusive.
+ * overtake a stop; replace() alone has two for a while, and no loop then; start(), stop() and restart() only begin and end runs, one after the other through #exclusive.
  */
 class Supervised implements SupervisedProcess {
   readonly #spec: ProcessSpec
   readonly #log: Logger
   readonly #output: Output
   #run: Run | undefined
+  #replacing: AbortController | undefined
   #child: Child | undefined
   #last: Promise<void> = Promise.resolve()
   #restarts = 0
@@ -96,16 +110,34 @@ class Supervised implements SupervisedProcess {
   }
 
   stop(): Promise<void> {
+    this.#replacing?.abort(new Error('the process is to stop'))
     return this.#exclusive(() => this.#end())
   }
 
   restart(): Promise<void> {
+    return this.#exclusive(() => this.#restart())
+  }
+
+  async #restart(): Promise<void> {
+    await this.#end()
+    try {
+      this.#begin(await this.#spawn())
+    } catch (err) {
+      this.#begin(undefined)
+      throw err
+    }
+  }
+
+  replace(): Promise<void> {
     return this.#exclusive(async () => {
-      await this.#end()
+      const old = this.#child
+      if (!this.#run || !old) return this.#restart()
+      await this.#letGo()
       try {
-        this.#begin(await this.#spawn())
+        this.#begin(await this.#successorOf(old))
       } catch (err) {
-        this.#begin(undefined)
+        writePidFile(this.#spec.pidFile, old.pid)
+        this.#begin(old)
         throw err
       }
     })
@@ -129,13 +161,42 @@ class Supervised implements SupervisedProcess {
     await run?.loop
   }
 
+  /** Ends the run but not its child. */
+  async #letGo(): Promise<void> {
+    const run = this.#run
+    this.#run = undefined
+    run?.stopping.abort(LET_GO)
+    await run?.loop
+  }
+
+  /** Starts a process beside `old` and returns it when `old` is gone. @throws when the new one ends first */
+  async #successorOf(old: Child): Promise<Child> {
+    const { name, replaceTimeoutMs = REPLACE_TIMEOUT_MS, stopGraceMs } = this.#spec
+    const next = await startChild(this.#spec, this.#output)
+    this.#log.info('process started, to replace the one that runs', { pid: next.pid, replaces: old.pid })
+    const replacing = new AbortController()
+    this.#replacing = replacing
+    const over = sleep(replaceTimeoutMs, { signal: replacing.signal }).catch(() => undefined)
+    const failed = await Promise.race([next.exited, old.exited.then(() => undefined), over.then(() => undefined)])
+    replacing.abort()
+    this.#replacing = undefined
+    if (failed !== undefined) {
+      await next.cleanUp()
+      throw new ProcessReplaceError(name, failed)
+    }
+    await old.end(stopGraceMs)
+    this.#child = next
+    this.#startedAt = performance.now()
+    return next
+  }
+
   async #supervise(first: Child | undefined, signal: AbortSignal): Promise<void> {
     const stopped = (): boolean => signal.aborted // a call: a read would stay narrowed across awaits
     let child = first
     this.#failures = 0
     for (;;) {
       const exit = child && (await exitOrAbort(child, signal))
-      if (stopped()) return this.#endChild(child)
+      if (stopped()) return signal.reason === LET_GO ? undefined : this.#endChild(child)
       const respawnInMs = backoffMs(this.failures, respawnDelay)
       this.#failures = this.failures + 1
       if (exit !== undefined) {

@@ -48,6 +48,11 @@ export class ProcessComponent implements Component {
     this.#endBeside = this.#recipe.beside?.(this.#process, context)
   }
 
+  /** Starts the program anew beside the one that runs, which ends when the new one took over. No effect before start. */
+  async replace(): Promise<void> {
+    await this.#process?.replace()
+  }
+
   async ready(signal: AbortSignal): Promise<void> {
     if (!this.#wanted) return
     await processReady(this.#process, async () => await this.#recipe.probe(signal))
