@@ -88,7 +88,7 @@ check-kine: test-bins
 
 # The long run of the suite: random requests beside etcd, and etcd's own check of performance and benchmark tool:
 # `make check-kine-fuzz FUZZ_SECONDS=600`.
-check-kine-fuzz: test-bins bench-bins
+check-kine-fuzz: test-bins
 	K0S_KINE_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/mocha --config pkg/kine/suite/.mocharc.json \
 	  --grep 'random requests|performance|the space of|benchmark tool'
 

@@ -163,6 +163,13 @@ export const goPrograms: readonly GoProgram[] = [
     coldSeconds: 30,
   },
   { name: 'etcdctl', group: 'etcd', package: 'go.etcd.io/etcd/etcdctl/v3', use: 'test', coldSeconds: 20 },
+  {
+    name: 'etcd-benchmark',
+    group: 'bench-etcd',
+    package: 'go.etcd.io/etcd/v3/tools/benchmark',
+    use: 'test',
+    coldSeconds: 50,
+  },
   { name: 'tunnel-client', group: 'tunnel-client', package: '.', use: 'test', coldSeconds: 30 },
   { name: 'bench-load', group: 'bench', package: './load', use: 'bench', coldSeconds: 40 },
   {
@@ -186,13 +193,6 @@ export const goPrograms: readonly GoProgram[] = [
       ],
     },
     coldSeconds: 300,
-  },
-  {
-    name: 'etcd-benchmark',
-    group: 'bench-etcd',
-    package: 'go.etcd.io/etcd/v3/tools/benchmark',
-    use: 'bench',
-    coldSeconds: 50,
   },
 ]
 

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { endpointOf } from '#pkg/kine/testing/servers.ts'
 import type { TestServer } from '#pkg/kine/testing/servers.ts'
 import type { TestTarget } from '#pkg/kine/testing/targets.ts'
 import { onEach } from '#pkg/kine/suite/fixture.ts'
@@ -160,10 +161,7 @@ async function watchLines(server: TestServer, args: readonly string[], count: nu
 }
 
 function environment(server: TestServer): NodeJS.ProcessEnv {
-  const endpoint = server.address.startsWith('unix:')
-    ? `unix://${server.address.slice('unix:'.length)}`
-    : server.address
-  return { PATH: '/usr/bin:/bin', ETCDCTL_ENDPOINTS: endpoint }
+  return { PATH: '/usr/bin:/bin', ETCDCTL_ENDPOINTS: endpointOf(server) }
 }
 
 /** Without what names a server, the clock, and the lines of the client's own log. */

@@ -63,6 +63,11 @@ export function serverAt(address: string, stop: () => Promise<void>): TestServer
   }
 }
 
+/** The address of a server as etcd's own programs take it. */
+export function endpointOf({ address }: TestServer): string {
+  return address.startsWith('unix:') ? `unix://${address.slice('unix:'.length)}` : address
+}
+
 /** A port of the loopback address that nobody listened on a moment ago. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
