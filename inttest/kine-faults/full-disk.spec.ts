@@ -2,13 +2,12 @@ import assert from 'node:assert/strict'
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Disk } from '#inttest/kine-faults/disk.ts'
-import { report, scratch } from '#inttest/kine-faults/kinds.ts'
+import { OWN_SERVERS, report, scratch, SERVER_DISK_MIB } from '#inttest/kine-faults/kinds.ts'
 import { KineProcess } from '#inttest/kine-faults/kine-process.ts'
 import { checkIntegrity } from '#inttest/kine-faults/sqlite-file.ts'
 import { Traffic } from '#inttest/kine-faults/traffic.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
-import { PostgresServer } from '#pkg/kine/testing/postgres-server.ts'
 import { TEXTS } from '#pkg/kine/testing/requests.ts'
 
 const NO_SPACE = `8 ${TEXTS.noSpace}`
@@ -29,15 +28,17 @@ describe('a full disk', function () {
     checkIntegrity(file)
   })
 
-  it('of postgres: writes are told so, reads and watches go on, and all is well with space again', async () => {
-    await using stack = new AsyncDisposableStack()
-    const dir = stack.use(await scratch())
-    const disk = stack.use(await Disk.make(join(dir.path, 'disk.img'), { mib: 320 }))
-    const server = stack.use(await PostgresServer.start({ parent: disk.path }))
-    const endpoint = await server.createDatabase()
-    const kine = stack.use(await KineProcess.start({ dir: dir.path, endpoint }))
-    await fillAndFree(kine, disk)
-  })
+  for (const { name, start } of OWN_SERVERS) {
+    it(`of ${name}: writes are told so, reads and watches go on, and all is well with space again`, async () => {
+      await using stack = new AsyncDisposableStack()
+      const dir = stack.use(await scratch())
+      const disk = stack.use(await Disk.make(join(dir.path, 'disk.img'), { mib: SERVER_DISK_MIB }))
+      const server = stack.use(await start({ parent: disk.path }))
+      const endpoint = await server.createDatabase()
+      const kine = stack.use(await KineProcess.start({ dir: dir.path, endpoint }))
+      await fillAndFree(kine, disk)
+    })
+  }
 })
 
 /** Fills the disk under a running kine, looks at it for a while, and makes space. */

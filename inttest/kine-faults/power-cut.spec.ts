@@ -3,13 +3,12 @@ import { must } from '#inttest/common/run.ts'
 import { Disk } from '#inttest/kine-faults/disk.ts'
 import { checkSurvival } from '#inttest/kine-faults/history.ts'
 import type { Write } from '#inttest/kine-faults/history.ts'
-import { LONG, report, scratch } from '#inttest/kine-faults/kinds.ts'
+import { LONG, OWN_SERVERS, report, scratch, SERVER_DISK_MIB } from '#inttest/kine-faults/kinds.ts'
 import { KineProcess } from '#inttest/kine-faults/kine-process.ts'
 import { checkIntegrity } from '#inttest/kine-faults/sqlite-file.ts'
 import { Traffic } from '#inttest/kine-faults/traffic.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
-import { PostgresServer } from '#pkg/kine/testing/postgres-server.ts'
 import { messagesUpTo, openWatch } from '#pkg/kine/testing/watching.ts'
 
 const CUTS = LONG ? 30 : 2
@@ -41,22 +40,24 @@ describe('a power cut', function () {
     })
   })
 
-  it('takes no acknowledged write from kine on postgres', async () => {
-    await using stack = new AsyncDisposableStack()
-    const dir = stack.use(await scratch())
-    const disk = await diskIn(stack, dir.path, 320)
-    const server = stack.use(await PostgresServer.start({ fsync: true, parent: disk.path }))
-    // The harness makes its data directory without syncing it.
-    await must(['sync', '--file-system', disk.path])
-    const endpoint = await server.createDatabase()
-    const kine = stack.use(await KineProcess.start({ dir: dir.path, endpoint }))
-    await cutAgainAndAgain(kine, async (cut, acknowledged) => {
-      await using found = await Disk.mount(await disk.copyOfNow(`cut-${String(cut)}.img`))
-      await using copy = await server.startCopy(join(found.path, basename(server.dir)))
-      await using survivor = await KineProcess.start({ dir: dir.path, endpoint: copy.url(basename(endpoint)) })
-      await checkSurvivor(survivor, acknowledged)
+  for (const { name, start } of OWN_SERVERS) {
+    it(`takes no acknowledged write from kine on ${name}`, async () => {
+      await using stack = new AsyncDisposableStack()
+      const dir = stack.use(await scratch())
+      const disk = await diskIn(stack, dir.path, SERVER_DISK_MIB)
+      const server = stack.use(await start({ fsync: true, parent: disk.path }))
+      // The harness makes its data directory without syncing it.
+      await must(['sync', '--file-system', disk.path])
+      const endpoint = await server.createDatabase()
+      const kine = stack.use(await KineProcess.start({ dir: dir.path, endpoint }))
+      await cutAgainAndAgain(kine, async (cut, acknowledged) => {
+        await using found = await Disk.mount(await disk.copyOfNow(`cut-${String(cut)}.img`))
+        await using copy = await server.startCopy(join(found.path, basename(server.dir)))
+        await using survivor = await KineProcess.start({ dir: dir.path, endpoint: copy.url(basename(endpoint)) })
+        await checkSurvivor(survivor, acknowledged)
+      })
     })
-  })
+  }
 })
 
 /** A disk that can be copied in one instant. */

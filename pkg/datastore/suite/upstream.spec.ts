@@ -31,10 +31,6 @@ for (const { name, start } of existsSync(UPSTREAM_KINE) ? SERVERS : []) {
       server = await start()
     })
 
-    after(async () => {
-      await server?.[Symbol.asyncDispose]()
-    })
-
     beforeEach(async () => {
       dir = await mkdtemp(join(tmpdir(), 'datastore-'))
       endpoint = (await server?.createDatabase()) ?? `sqlite://${join(dir, 'state.db')}`

@@ -19,6 +19,8 @@ export interface MariadbServerOptions {
   readonly fsync?: boolean
   /** Whether connections over TCP need TLS. Default false. */
   readonly tls?: boolean
+  /** Where its own directory is made. Default that for temporary files. */
+  readonly parent?: string
   /** Further options of mariadbd, without the dashes. */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -38,6 +40,7 @@ export class MariadbServer implements AsyncDisposable {
   readonly dir: string
   /** Of the TLS variant: the authority, and a certificate for user `kine`. */
   readonly certificates: CertificateFiles | undefined
+  readonly #options: MariadbServerOptions
   readonly #args: readonly string[]
   readonly #log: string[] = []
   #child: ChildProcess | undefined
@@ -46,7 +49,7 @@ export class MariadbServer implements AsyncDisposable {
   static async start(options: MariadbServerOptions = {}): Promise<MariadbServer> {
     if (!existsSync(SERVER)) throw new Error('this test needs MariaDB: apt-get install mariadb-server')
     const user = await systemUser('mysql')
-    const dir = await mkdtemp(join(tmpdir(), 'kine-mariadb-'))
+    const dir = await mkdtemp(join(options.parent ?? tmpdir(), 'kine-mariadb-'))
     let server: MariadbServer | undefined
     try {
       if (user !== undefined) await chown(dir, user.uid, user.gid)
@@ -61,6 +64,13 @@ export class MariadbServer implements AsyncDisposable {
     }
   }
 
+  /** A server on a copy of the directory of this one, which still runs: as that is found after a power cut. */
+  async startCopy(dir: string): Promise<MariadbServer> {
+    const copy = new MariadbServer(dir, await freePort(), undefined, this.#options)
+    await copy.start()
+    return copy
+  }
+
   private constructor(
     dir: string,
     port: number,
@@ -70,6 +80,7 @@ export class MariadbServer implements AsyncDisposable {
     this.dir = dir
     this.port = port
     this.certificates = certificates
+    this.#options = options
     this.#args = serverArgs({ dir, port, certificates, ...options })
   }
 
