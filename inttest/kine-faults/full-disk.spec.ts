@@ -12,6 +12,11 @@ import { TEXTS } from '#pkg/kine/testing/requests.ts'
 
 const NO_SPACE = `8 ${TEXTS.noSpace}`
 const FULL_MS = 2_000
+/**
+ * Large values: whatever space is kept in the database's own files is soon used up. MariaDB ends itself when it cannot undo
+ * a value that has pages of its own, and kine waits for it then as after any other end (kill.spec.ts).
+ */
+const VALUE_BYTES = { sqlite: 16 * 1024, postgres: 16 * 1024, mariadb: 2 * 1024 } as const
 const BACK_WITHIN_MS = 20_000
 
 describe('a full disk', function () {
@@ -23,7 +28,7 @@ describe('a full disk', function () {
     const disk = stack.use(await Disk.make(join(dir.path, 'disk.img'), { mib: 64 }))
     const file = join(disk.path, 'state.db')
     const kine = stack.use(await KineProcess.start({ dir: dir.path, endpoint: `sqlite://${file}` }))
-    await fillAndFree(kine, disk)
+    await fillAndFree(kine, disk, VALUE_BYTES.sqlite)
     await kine.stop()
     checkIntegrity(file)
   })
@@ -36,15 +41,14 @@ describe('a full disk', function () {
       const server = stack.use(await start({ parent: disk.path }))
       const endpoint = await server.createDatabase()
       const kine = stack.use(await KineProcess.start({ dir: dir.path, endpoint }))
-      await fillAndFree(kine, disk)
+      await fillAndFree(kine, disk, VALUE_BYTES[name])
     })
   }
 })
 
 /** Fills the disk under a running kine, looks at it for a while, and makes space. */
-async function fillAndFree(kine: KineProcess, disk: Disk): Promise<void> {
-  // Large values: whatever space is kept in the database's own files is soon used up.
-  const traffic = await Traffic.start(() => kine, { valueBytes: 16 * 1024 })
+async function fillAndFree(kine: KineProcess, disk: Disk, valueBytes: number): Promise<void> {
+  const traffic = await Traffic.start(() => kine, { valueBytes })
   try {
     await traffic.untilWritable()
     const ballast = join(disk.path, 'ballast')

@@ -31,9 +31,9 @@ export interface OwnServerOptions {
 type StartServer = (options: OwnServerOptions) => Promise<DatabaseServer>
 
 /** How a server of a test's own is started, on a disk of its own. */
-export const OWN_SERVERS: readonly { readonly name: string; readonly start: StartServer }[] = [
-  { name: 'postgres', start: (options: OwnServerOptions) => PostgresServer.start(options) },
-  { name: 'mariadb', start: (options: OwnServerOptions) => MariadbServer.start(options) },
+export const OWN_SERVERS: readonly { readonly name: 'postgres' | 'mariadb'; readonly start: StartServer }[] = [
+  { name: 'postgres' as const, start: (options: OwnServerOptions) => PostgresServer.start(options) },
+  { name: 'mariadb' as const, start: (options: OwnServerOptions) => MariadbServer.start(options) },
 ].filter(({ name }) => wanted(name))
 
 /** Such a disk: a fresh server takes about half of it. */
