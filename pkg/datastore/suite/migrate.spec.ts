@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { migrate } from '#pkg/datastore/migrate.ts'
+import type { Progress } from '#pkg/datastore/progress.ts'
 import { fill, see } from '#pkg/datastore/testing/fill.ts'
 import { runMigration, source, target } from '#pkg/datastore/testing/migration.ts'
 import { startEtcd } from '#pkg/kine/testing/etcd-server.ts'
@@ -107,8 +108,13 @@ describe('migration between SQLite and etcd', function () {
 
     it(`goes on after kill -9 at each of its steps, to ${to}`, async () => {
       const seen = await fillKine('a', 1000)
-      for (const step of ['begun to copy', 'copied', 'begun to verify', 'verified'].keys()) {
-        await killMigrationAt(step + 1, sqlite('a'), address())
+      for (const [phase, percent] of [
+        ['copying', 0],
+        ['copying', 100],
+        ['verifying', 0],
+        ['verifying', 100],
+      ] as const) {
+        await killMigrationAt(phase, percent, sqlite('a'), address())
         if (to === 'sqlite') await assert.rejects(startKine(at('b')), /migration that has not finished/)
       }
       await finish(seen)
@@ -170,10 +176,13 @@ describe('migration between SQLite and etcd', function () {
   })
 })
 
-/** Kills a migration that waits at its n-th report of progress. */
-async function killMigrationAt(report: number, from: string, to: string): Promise<void> {
-  const { child, exited, lines } = startMigration(from, to, String(report))
-  for (let seen = 0; seen < report; seen += 1) assert.notEqual((await lines.next()).done, true, 'it has ended')
+/** Kills a migration that waits where it reports this progress. */
+async function killMigrationAt(phase: Progress['phase'], percent: number, from: string, to: string): Promise<void> {
+  const { child, exited, lines } = startMigration(from, to, phase, String(percent))
+  for (let at: Partial<Progress> = {}; at.phase !== phase || Number(at.percent) < percent;) {
+    const { value } = await lines.next()
+    at = JSON.parse(value ?? assert.fail('it has ended')) as Partial<Progress>
+  }
   child.kill('SIGKILL')
   await exited
 }
@@ -191,7 +200,7 @@ async function killMigrationAfter(delayMs: number, from: string, to: string): Pr
 function startMigration(...args: readonly string[]): {
   readonly child: ChildProcess
   readonly exited: Promise<unknown[]>
-  readonly lines: AsyncIterator<string>
+  readonly lines: AsyncIterator<string, undefined>
 } {
   const child = spawn(process.execPath, [resolve('pkg/datastore/testing/run.ts'), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
