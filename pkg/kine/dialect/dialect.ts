@@ -19,9 +19,14 @@ export interface Head {
 export interface NewRow {
   readonly now: KeyVersion
   readonly value: Buffer
+  /** Newest row of the key before this one, a tombstone included; 0 for none, UNKNOWN_ROW if the log has to be searched. */
+  readonly replacedId: RowId
   /** Row whose value is wanted back with the acknowledgement, 0 for none. */
   readonly previousId: RowId
 }
+
+/** A row that may exist or not. */
+export const UNKNOWN_ROW = -1
 
 /** What is committed as a whole, or not at all. */
 export interface AppendBatch {
@@ -149,10 +154,15 @@ export interface Dialect {
   /** The values of these rows; a row that does not exist is missing in the map. */
   readValues(ids: readonly RowId[]): Promise<ReadonlyMap<RowId, Buffer>>
   /**
-   * Newest version of each key at `revision`, undefined where there is none; tombstones count as versions. Of a shared
-   * database it rejects with 'compacted' if, as of this read, pruning at a later revision has begun.
+   * Newest version of each key at `revision`, undefined where there is none; tombstones count as versions. `newerIds`
+   * are rows of the keys, in their order, with a later revision. Of a shared database it rejects with 'compacted' if, as
+   * of this read, pruning at a later revision has begun.
    */
-  readVersions(keys: readonly Key[], revision: Revision): Promise<readonly (KeyVersion | undefined)[]>
+  readVersions(
+    keys: readonly Key[],
+    revision: Revision,
+    newerIds: readonly RowId[],
+  ): Promise<readonly (KeyVersion | undefined)[]>
   /**
    * Rows of a range in log order. Of a shared database it rejects with 'compacted' if, as of this read, pruning at a
    * revision above `from` has begun: rows may be missing, and this instance may not know of the compaction yet.

@@ -70,9 +70,13 @@ export class ObservedDialect implements Dialect {
     return this.#timed('read_values', () => this.#dialect.readValues(ids), { rows: ids.length })
   }
 
-  readVersions(keys: readonly Key[], revision: Revision): Promise<readonly (KeyVersion | undefined)[]> {
+  readVersions(
+    keys: readonly Key[],
+    revision: Revision,
+    newerIds: readonly RowId[],
+  ): Promise<readonly (KeyVersion | undefined)[]> {
     const size = { keys: keys.length, revision }
-    return this.#timed('read_versions', () => this.#dialect.readVersions(keys, revision), size)
+    return this.#timed('read_versions', () => this.#dialect.readVersions(keys, revision, newerIds), size)
   }
 
   readLog(query: LogQuery): Promise<LogPage> {

@@ -157,6 +157,8 @@ describe('schema of SQLite', function () {
       assert.deepEqual((await client.call('Lease/LeaseLeases', {})).leases, [{ ID: 77 }])
       await assert.rejects(client.range('pods/b', { revision: 2 }), /compacted/)
       assert.equal((await client.put('pods/c', 'c')).header.revision, 8)
+      await client.put('pods/b', 'newer')
+      assert.equal((await client.range('pods/b', { revision: 8 })).kvs[0]?.version, 2)
     } finally {
       await rm(dir, { recursive: true, force: true })
     }

@@ -1,5 +1,6 @@
 import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
 import type { LeaseRecord, Revision } from '#pkg/kine/backend.ts'
+import { UNKNOWN_ROW } from '#pkg/kine/dialect/dialect.ts'
 import type { Dialect, Head, NewRow } from '#pkg/kine/dialect/dialect.ts'
 import type { StoredChange } from '#pkg/kine/import/stored-change.ts'
 
@@ -78,5 +79,5 @@ export function fillChange(revision: Revision): StoredChange {
 function toRow(change: StoredChange, id: number): NewRow {
   const { key, revision: modRevision, createRevision, version, lease, value } = change
   const now = { key, id, modRevision, createRevision, version, lease, valueSize: value.length }
-  return { now, value, previousId: 0 }
+  return { now, value, replacedId: UNKNOWN_ROW, previousId: 0 }
 }

@@ -28,6 +28,11 @@ export class KeyIndex {
     return this.#live.get(key)
   }
 
+  /** The newest version of a key, its tombstone included. */
+  newest(key: Key): KeyVersion | undefined {
+    return this.#live.get(key) ?? this.#dead.get(key)
+  }
+
   count(range: KeyRange): number {
     return this.#live.count(range)
   }

@@ -72,6 +72,7 @@ async function resolveHistory(
     const versions = await dialect.readVersions(
       batch.map(({ key }) => key),
       at,
+      batch.map(({ id }) => id),
     )
     batch.forEach((candidate, j) => known.set(candidate, versions[j]))
   }

@@ -12,9 +12,13 @@ export const EVERYTHING = { start: Buffer.alloc(0), end: Buffer.alloc(0) }
 export function newRow(
   revision: Revision,
   key: string | Buffer,
-  more: Partial<KeyVersion> & { readonly value?: Buffer; readonly previousId?: number } = {},
+  more: Partial<KeyVersion> & {
+    readonly value?: Buffer
+    readonly replacedId?: number
+    readonly previousId?: number
+  } = {},
 ): NewRow {
-  const { value = Buffer.from(`${String(key)}@${revision}`), previousId = 0, ...fields } = more
+  const { value = Buffer.from(`${String(key)}@${revision}`), replacedId = 0, previousId = 0, ...fields } = more
   const now = {
     key: Buffer.from(key),
     id: revision * ROWS_PER_REVISION,
@@ -25,7 +29,7 @@ export function newRow(
     valueSize: value.length,
     ...fields,
   }
-  return { now, value, previousId }
+  return { now, value, replacedId, previousId }
 }
 
 /** A batch on a head, with the head that it leads to. */

@@ -12,6 +12,8 @@ export interface PendingChange {
   readonly value: Buffer
   /** The version that it replaces. */
   readonly replaced: KeyVersion | undefined
+  /** Its row, or that of the tombstone which this change follows; 0 for none. */
+  readonly replacedId: RowId
   /** The version before this revision: not `replaced` if the same transaction has changed the key before. */
   readonly before: KeyVersion | undefined
   /** What a watcher is told as previous: `before`, unless this change creates the key. */
@@ -156,6 +158,7 @@ export class Batch implements VersionView {
       rows: this.changes.map((change) => ({
         now: change.now,
         value: change.value,
+        replacedId: change.replacedId,
         previousId: change.previous !== undefined && needsPrevious(change) ? change.previous.id : 0,
       })),
       leases: records,
@@ -169,16 +172,17 @@ export class Batch implements VersionView {
     return Math.max(this.#lastId + 1, (this.#revision + 1) * ROWS_PER_REVISION)
   }
 
-  #add(change: Omit<PendingChange, 'before' | 'previous'>): void {
+  #add(change: Omit<PendingChange, 'replacedId' | 'before' | 'previous'>): void {
     const { now, value, replaced } = change
     this.#lastId = now.id
     this.bytes += value.length
     const name = identity(now.key)
     // Nested transactions may change a key twice; the version before both is what a watcher is told.
     const again = this.#changed.get(name)?.modRevision === now.modRevision
+    const replacedId = (replaced ?? this.#changed.get(name) ?? this.#base.index.newest(now.key))?.id ?? 0
     const before = again ? this.changes.findLast((other) => other.now.key.equals(now.key))?.before : replaced
     const created = now.version > 0 && now.createRevision === now.modRevision
-    this.changes.push({ now, value, replaced, before, previous: created ? undefined : before })
+    this.changes.push({ now, value, replaced, replacedId, before, previous: created ? undefined : before })
     this.#changed.set(name, now)
   }
 

@@ -29,7 +29,7 @@ function row(
     version: 1,
     lease: 0,
   }
-  return { now: { ...now, valueSize: value.length, ...fields }, value, previousId }
+  return { now: { ...now, valueSize: value.length, ...fields }, value, replacedId: 0, previousId }
 }
 
 /** A batch on `after`, whose next head follows from its rows unless given. */

@@ -3,48 +3,41 @@ import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import { inRange } from '#pkg/kine/keys.ts'
 import { PacketReader, PacketWriter, release } from '#pkg/kine/dialect/sqlite/packet.ts'
 import type { StoredVersion } from '#pkg/kine/dialect/sqlite/packet.ts'
-import { leaseIdColumn } from '#pkg/kine/dialect/sqlite/schema.ts'
+import { IndexScan } from '#pkg/kine/dialect/sqlite/index-scan.ts'
+import { VERSION_COLUMNS } from '#pkg/kine/dialect/sqlite/schema.ts'
 
-/** Rows a page of the start-up scan. */
-const INDEX_PAGE_ROWS = 2000
 /** A page of the log ends behind the revision that exceeds this. */
 const LOG_PAGE_BYTES = 1024 * 1024
 
-const VERSION_COLUMNS = `id, rev AS modRevision, key, create_rev AS createRevision, version, ${leaseIdColumn('lease')} AS lease, length(value) AS valueSize`
+/** Not prepared before it is asked for: a file of the first layout, which is read for a migration, has no prev_id. */
+const VERSION_AT = `
+WITH RECURSIVE past (id, rev, prev_id) AS (
+  SELECT id, rev, prev_id FROM log WHERE id = ?
+  UNION ALL
+  SELECT log.id, log.rev, log.prev_id FROM past JOIN log ON log.id = past.prev_id WHERE past.rev > ?
+)
+SELECT ${VERSION_COLUMNS} FROM log WHERE id = (SELECT id FROM past WHERE rev <= ? LIMIT 1)`
 
 /** Everything that reads, on a connection of its own. Synchronous: lives in the reader thread. */
 export class ReaderConnection {
   readonly #value: Statement<[number], Buffer>
-  readonly #newest: Statement<[Buffer, number], StoredVersion>
-  readonly #before: Statement<[Buffer, number], StoredVersion>
   readonly #log: Statement<[number, number, number, number], StoredVersion>
-  readonly #indexFirst: Statement<[number], StoredVersion>
-  readonly #indexAfter: Statement<[Buffer, number], StoredVersion>
+  readonly #db: Connection
+  #scan: IndexScan | undefined
 
   constructor(db: Connection) {
+    this.#db = db
     this.#value = db.values<[number], Buffer>('SELECT value FROM log WHERE id = ?')
-    this.#newest = db.rows(
-      `SELECT ${VERSION_COLUMNS} FROM log WHERE key = ? AND rev <= ? ORDER BY rev DESC, id DESC LIMIT 1`,
-    )
-    this.#before = db.rows(
-      `SELECT ${VERSION_COLUMNS} FROM log WHERE key = ? AND rev < ? ORDER BY rev DESC, id DESC LIMIT 1`,
-    )
     this.#log = db.rows(
       `SELECT ${VERSION_COLUMNS} FROM log WHERE id >= ? AND rev >= ? AND rev <= ? ORDER BY id LIMIT ?`,
     )
-    // With one max() SQLite takes the other columns from the row of the maximum; ids rise with revisions.
-    const newestOfEach = VERSION_COLUMNS.replace('id,', 'max(id) AS id,')
-    this.#indexFirst = db.rows(`SELECT ${newestOfEach} FROM log GROUP BY key ORDER BY key LIMIT ?`)
-    this.#indexAfter = db.rows(`SELECT ${newestOfEach} FROM log WHERE key > ? GROUP BY key ORDER BY key LIMIT ?`)
   }
 
+  /** The next page of a scan that began when `after` was undefined. */
   readIndex(after: Uint8Array | undefined): ArrayBuffer {
-    const rows =
-      after === undefined
-        ? this.#indexFirst.all(INDEX_PAGE_ROWS)
-        : this.#indexAfter.all(Buffer.from(after), INDEX_PAGE_ROWS)
+    if (after === undefined) this.#scan = new IndexScan(this.#db)
     const reply = new PacketWriter(64 * 1024)
-    for (const row of rows) reply.version(row)
+    for (const row of this.#scan?.nextPage() ?? []) reply.version(row)
     return reply.finish()
   }
 
@@ -63,13 +56,13 @@ export class ReaderConnection {
     return reply.finish()
   }
 
-  /** Request: revision, keys. Reply: for each key 1 and its version, or 0. */
+  /** Request: revision, a newer row of each key. Reply: for each key 1 and its version, or 0. */
   readVersions(request: ArrayBuffer): ArrayBuffer {
     const packet = new PacketReader(request)
     const revision = packet.number()
     const reply = new PacketWriter()
     while (!packet.atEnd) {
-      const version = this.#newest.get(packet.present(), revision)
+      const version = this.#versionAt(packet.number(), revision)
       reply.number(version === undefined ? 0 : 1)
       if (version !== undefined) reply.version(version)
     }
@@ -118,12 +111,17 @@ export class ReaderConnection {
     body.version(row)
     this.#addValue(row.id, body)
     const created = row.version > 0 && row.createRevision === row.modRevision
-    const before = created || !withPrevious ? undefined : this.#before.get(row.key, row.modRevision)
+    const before = created || !withPrevious ? undefined : this.#versionAt(row.id, row.modRevision - 1)
     const previous = before?.version === 0 ? undefined : before
     body.number(previous === undefined ? 0 : 1)
     if (previous === undefined) return
     body.version(previous)
     this.#addValue(previous.id, body)
+  }
+
+  /** The first version not newer than `revision` on the way back from a row. */
+  #versionAt(fromId: number, revision: number): StoredVersion | undefined {
+    return this.#db.rows<[number, number, number], StoredVersion>(VERSION_AT).get(fromId, revision, revision)
   }
 
   #addValue(id: number, body: PacketWriter): void {

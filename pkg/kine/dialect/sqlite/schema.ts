@@ -9,9 +9,25 @@ export const APPLICATION_ID = 0x6b30736b
 
 /**
  * `log` is the one source of truth: a row a change, ordered by id. No old value is stored: the version before is the
- * row before it in (key, rev), which compaction keeps as long as a watcher may ask for it.
+ * row `prev_id`, 0 if there is none, which compaction keeps as long as a watcher may ask for it. There is no index by
+ * key, which would dirty a page for each key of a commit: the newest row of every key is known in memory, and whatever
+ * is older is found from there. The columns that are read without the value stand before it.
  */
-const TABLES = `
+const LOG = `
+CREATE TABLE log (
+  id INTEGER PRIMARY KEY,
+  rev INTEGER NOT NULL,
+  prev_id INTEGER NOT NULL,
+  key BLOB NOT NULL,
+  create_rev INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  lease INTEGER NOT NULL,
+  value BLOB NOT NULL
+) STRICT;
+`
+
+/** The first layout. */
+const FIRST_TABLES = `
 CREATE TABLE log (
   id INTEGER PRIMARY KEY,
   rev INTEGER NOT NULL,
@@ -34,8 +50,14 @@ export function leaseIdColumn(column: string): string {
   return `CASE WHEN ${column} BETWEEN -9007199254740991 AND 9007199254740991 THEN ${column} ELSE CAST(${column} AS TEXT) END`
 }
 
-/** Figures of the `meta` table. */
-export type MetaName = 'cluster_id' | 'member_id' | 'compact_rev' | 'pruned_rev'
+/** WAL bytes, estimated, after which a passive checkpoint runs between two commits. */
+export const CHECKPOINT_BYTES = 8 * 1024 * 1024
+
+/** A version of a key; `value` itself is not read for its size. */
+export const VERSION_COLUMNS = `id, rev AS modRevision, key, create_rev AS createRevision, version, ${leaseIdColumn('lease')} AS lease, length(value) AS valueSize`
+
+/** Figures of the `meta` table. `unlinked` is 1 while there are rows whose prev_id is still to be found. */
+export type MetaName = 'cluster_id' | 'member_id' | 'compact_rev' | 'pruned_rev' | 'unlinked'
 
 /** Settings of every connection; the writer's also decide the format of a new file. */
 export function configure(db: Connection, role: 'writer' | 'reader'): void {
@@ -51,6 +73,9 @@ export function configure(db: Connection, role: 'writer' | 'reader'): void {
   db.exec('PRAGMA synchronous = FULL')
   // Checkpoints run between commits, where the writer decides.
   db.exec('PRAGMA wal_autocheckpoint = 0')
+  // Writing over a file's own blocks is synced in two thirds of the time that making it longer takes, so the WAL is not
+  // cut off, unless something has made it much longer than it should be.
+  db.exec(`PRAGMA journal_size_limit = ${4 * CHECKPOINT_BYTES}`)
   db.exec('PRAGMA cache_size = -4000')
 }
 
@@ -67,10 +92,23 @@ const STEPS: readonly SchemaStep<Connection>[] = [
       const tables = tablesOf(db)
       const upstream = isUpstream(tables)
       if (tables.length > 0 && !upstream) throw new Error(`the file holds other tables (${tables.join(', ')})`)
-      db.exec(TABLES)
+      db.exec(FIRST_TABLES)
       db.exec(`PRAGMA application_id = ${APPLICATION_ID}`)
       for (const name of ['cluster_id', 'member_id'] as const) setMeta(db, name, randomInt(1, 2 ** 47))
       if (upstream) setMeta(db, 'compact_rev', IMPORT_PENDING)
+    },
+  },
+  {
+    to: 2,
+    what: 'point from each row to the one before it instead of an index by key',
+    run: (db) => {
+      db.exec('DROP INDEX log_key; ALTER TABLE log RENAME TO first_log')
+      db.exec(LOG)
+      db.exec(`
+        INSERT INTO log (id, rev, prev_id, key, create_rev, version, lease, value)
+        SELECT id, rev, 0, key, create_rev, version, lease, value FROM first_log ORDER BY id;
+        DROP TABLE first_log`)
+      link(db)
     },
   },
 ]
@@ -86,6 +124,14 @@ export function migrate(db: Connection, steps: readonly SchemaStep<Connection>[]
       db.exec(`PRAGMA user_version = ${step.to}`)
     })
   }
+}
+
+/** Finds the row before each one that has none yet: one pass over the log. */
+export function link(db: Connection): void {
+  db.exec(`
+    UPDATE log SET prev_id = before.id
+    FROM (SELECT id AS row, lag(id) OVER (PARTITION BY key ORDER BY id) AS id FROM log) AS before
+    WHERE log.id = before.row AND before.id IS NOT NULL AND log.prev_id = 0`)
 }
 
 /** Checks a file that is only read: ours, no newer than this program, or upstream's. @throws Error */

@@ -3,7 +3,8 @@ import { mkdtemp, open as openFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { KeyVersion } from '#pkg/kine/backend.ts'
-import type { NewRow } from '#pkg/kine/dialect/dialect.ts'
+import { UNKNOWN_ROW } from '#pkg/kine/dialect/dialect.ts'
+import type { AppendBatch, AppendResult, NewRow } from '#pkg/kine/dialect/dialect.ts'
 import { SqliteDialect } from '#pkg/kine/dialect/sqlite/sqlite.ts'
 import { KineError, StoreError } from '#pkg/kine/errors.ts'
 import { testFiles } from '#pkg/kine/testing/servers.ts'
@@ -30,7 +31,7 @@ function row(
     valueSize: value.length,
     ...fields,
   }
-  return { now, value, previousId: 0 }
+  return { now, value, replacedId: 0, previousId: 0 }
 }
 
 describe('SqliteDialect', function () {
@@ -43,7 +44,22 @@ describe('SqliteDialect', function () {
     return new SqliteDialect(options, { onFailure: (error) => assert.fail(error) })
   }
 
+  /** Newest row of each key. */
+  const newest = new Map<string, number>()
+
+  /** Appends rows that each name the one of their key before them. */
+  const append = (rows: readonly NewRow[], more: Omit<AppendBatch, 'rows'> = NOTHING): Promise<AppendResult> => {
+    const linked = rows.map((item) => {
+      const key = item.now.key.toString('latin1')
+      const replacedId = newest.get(key) ?? 0
+      newest.set(key, item.now.id)
+      return { ...item, replacedId }
+    })
+    return dialect.append({ rows: linked, ...more })
+  }
+
   beforeEach(async () => {
+    newest.clear()
     dir = await mkdtemp(join(tmpdir(), 'kine-sqlite-'))
     dialect = await open()
     await dialect.open()
@@ -56,43 +72,52 @@ describe('SqliteDialect', function () {
   it('gives back what was appended, byte by byte', async () => {
     const odd = { value: Buffer.from([0, 255, 0]), lease: -(2n ** 62n), version: 3, createRevision: 2 }
     const large = row(2 ** 40, 'k\0\xff', odd)
-    await dialect.append({ rows: [row(2, 'a', { value: Buffer.alloc(0) }), large], ...NOTHING })
+    await append([row(2, 'a', { value: Buffer.alloc(0) }), large])
     const index = await dialect.readIndex(undefined)
-    assert.deepEqual(index, [row(2, 'a', { value: Buffer.alloc(0) }).now, large.now])
+    assert.deepEqual(index, [large.now, row(2, 'a', { value: Buffer.alloc(0) }).now])
     assert.deepEqual(await dialect.readIndex(b('k\0\xff')), [])
     const values = await dialect.readValues([large.now.id, 2048, 77])
     assert.deepEqual([values.get(large.now.id), values.get(2048)?.length, values.get(77)], [odd.value, 0, undefined])
   })
 
   it('reads replaced values within the commit', async () => {
-    await dialect.append({ rows: [row(2, 'a')], ...NOTHING })
+    await append([row(2, 'a')])
     const read = await dialect.append({ rows: [{ ...row(3, 'a'), previousId: 2048 }], ...NOTHING })
     assert.ok(read.committed)
     assert.equal(read.previousValues.get(2048)?.toString(), 'a@2')
   })
 
   it('commits a batch whole or not at all', async () => {
-    await dialect.append({ rows: [row(2, 'a')], ...NOTHING })
+    await append([row(2, 'a')])
     const twice = { rows: [row(3, 'b'), row(2, 'c')], ...NOTHING }
     await assert.rejects(dialect.append(twice), (error: unknown) => error instanceof StoreError)
     assert.equal((await dialect.readIndex(undefined)).length, 1)
-    await dialect.append({ rows: [row(3, 'b')], ...NOTHING })
+    await append([row(3, 'b')])
     assert.equal((await dialect.readIndex(undefined)).length, 2)
   })
 
   it('finds versions of the past', async () => {
     const rows = [row(2, 'a'), row(3, 'b'), row(4, 'a', { version: 2 }), row(5, 'b', { version: 0 }), row(6, 'b')]
-    await dialect.append({ rows, ...NOTHING })
+    await append(rows)
     const seen = []
     for (const revision of [1, 3, 5, 6]) {
-      const versions = await dialect.readVersions([b('a'), b('b'), b('none')], revision)
+      const versions = await dialect.readVersions([b('a'), b('b')], revision, [4 * 1024, 6 * 1024])
       seen.push(versions.map((version) => version && [version.modRevision, version.version]))
     }
     assert.deepEqual(seen, [
-      [undefined, undefined, undefined],
-      [[2, 1], [3, 1], undefined],
-      [[4, 2], [5, 0], undefined],
-      [[4, 2], [6, 1], undefined],
+      [undefined, undefined],
+      [
+        [2, 1],
+        [3, 1],
+      ],
+      [
+        [4, 2],
+        [5, 0],
+      ],
+      [
+        [4, 2],
+        [6, 1],
+      ],
     ])
   })
 
@@ -100,7 +125,7 @@ describe('SqliteDialect', function () {
     const delta = row(3, 'a', { version: 2, createRevision: 2 })
     const many = Array.from({ length: 5 }, (_, i) => row(4, `m${i}`, { id: 4 * 1024 + i }))
     const gone = row(5, 'a', { version: 0, createRevision: 2, value: Buffer.alloc(0) })
-    await dialect.append({ rows: [row(2, 'a'), delta, ...many, gone, row(6, 'a')], ...NOTHING })
+    await append([row(2, 'a'), delta, ...many, gone, row(6, 'a')])
     const show = async (from: number, maxRows: number, range = everything): Promise<unknown> => {
       const { rows, through } = await dialect.readLog({ range, from, to: 6, maxRows, withPrevious: true })
       return [
@@ -119,9 +144,9 @@ describe('SqliteDialect', function () {
     const rows = Array.from({ length: 2000 }, (_, i) =>
       row(i + 2, `k${i % 10}`, { version: 2, createRevision: 1, value }),
     )
-    for (let i = 0; i < rows.length; i += 100) await dialect.append({ rows: rows.slice(i, i + 100), ...NOTHING })
+    for (let i = 0; i < rows.length; i += 100) await append(rows.slice(i, i + 100))
     const ends = [row(2002, 'k0', { version: 0 }), row(2003, 'k1', { version: 0 }), row(2004, 'k2')]
-    await dialect.append({ rows: ends, ...compactTo(2003) })
+    await append(ends, compactTo(2003))
     let slices = 0
     for (let done = false; !done; slices += 1) ({ done } = await dialect.prune(2003))
     assert.ok(slices > 5)
@@ -140,6 +165,24 @@ describe('SqliteDialect', function () {
     const { bytes, inUseBytes } = await dialect.size()
     assert.ok(bytes < 500_000 && inUseBytes <= bytes, `${bytes} bytes`)
     assert.equal((await stat(join(dir, 'state.db'))).size, bytes)
+  })
+
+  it('finds the row before each of a log that was written without', async () => {
+    const rows = [row(2, 'a'), row(3, 'b'), row(4, 'a', { version: 2, createRevision: 2 }), row(5, 'a', { version: 0 })]
+    for (const part of [rows.slice(0, 3), rows.slice(3)]) {
+      await dialect.append({ rows: part.map((item) => ({ ...item, replacedId: UNKNOWN_ROW })), ...NOTHING })
+    }
+    await dialect.close()
+    dialect = await open()
+    await dialect.open()
+    const index = await dialect.readIndex(undefined)
+    assert.deepEqual(
+      index.map(({ key, modRevision }) => `${String(key)}@${modRevision}`),
+      ['a@5', 'b@3'],
+    )
+    const past = await dialect.readVersions([b('a')], 3, [5 * 1024])
+    assert.equal(past[0]?.modRevision, 2)
+    assert.deepEqual(await dialect.prune(4), { deleted: 1, done: true })
   })
 
   it('keeps leases, compact revision and identity', async () => {
@@ -172,7 +215,7 @@ describe('SqliteDialect', function () {
       await file.write(bytes, 0, 4, 60)
     }
     const cases: [number, RegExp][] = [
-      [99, /schema version 99 is newer than 1; run the version of k0s that wrote it/],
+      [99, /schema version 99 is newer than 2; run the version of k0s that wrote it/],
       [0, /holds other tables/],
     ]
     for (const [version, message] of cases) {
@@ -183,7 +226,7 @@ describe('SqliteDialect', function () {
         (error: unknown) => error instanceof KineError && message.test(error.message),
       )
     }
-    await setVersion(1)
+    await setVersion(2)
     dialect = await open()
     await dialect.open()
   })

@@ -92,8 +92,9 @@ export class SqliteDialect implements Dialect {
   async append(batch: AppendBatch): Promise<AppendResult> {
     const packet = new PacketWriter(16 * 1024)
     packet.number(batch.rows.length)
-    for (const { now, previousId, value } of batch.rows) {
+    for (const { now, replacedId, previousId, value } of batch.rows) {
       packet.version(now)
+      packet.number(replacedId)
       packet.number(previousId)
       packet.bytes(value)
     }
@@ -115,12 +116,16 @@ export class SqliteDialect implements Dialect {
     return readIdValues(await this.#read('readValues', packet.finish()))
   }
 
-  async readVersions(keys: readonly Key[], revision: Revision): Promise<readonly (KeyVersion | undefined)[]> {
-    const request = new PacketWriter()
+  async readVersions(
+    _keys: readonly Key[],
+    revision: Revision,
+    newerIds: readonly RowId[],
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    const request = new PacketWriter(8 * (newerIds.length + 1))
     request.number(revision)
-    for (const key of keys) request.bytes(key)
+    for (const id of newerIds) request.number(id)
     const packet = new PacketReader(await this.#read('readVersions', request.finish()))
-    return keys.map(() => (packet.number() === 0 ? undefined : packet.version()))
+    return newerIds.map(() => (packet.number() === 0 ? undefined : packet.version()))
   }
 
   async readLog(query: LogQuery): Promise<LogPage> {

@@ -1,16 +1,15 @@
 import type { Statement } from 'better-sqlite3'
 import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
+import { UNKNOWN_ROW } from '#pkg/kine/dialect/dialect.ts'
 import type { PruneResult, StoredState } from '#pkg/kine/dialect/dialect.ts'
 import { PacketReader, PacketWriter, release } from '#pkg/kine/dialect/sqlite/packet.ts'
-import { getMeta, migrate, setMeta } from '#pkg/kine/dialect/sqlite/schema.ts'
+import { CHECKPOINT_BYTES, getMeta, link, migrate, setMeta } from '#pkg/kine/dialect/sqlite/schema.ts'
 import { readState } from '#pkg/kine/dialect/sqlite/state.ts'
 
-/** WAL bytes, estimated, after which a passive checkpoint runs between two commits. */
-const CHECKPOINT_BYTES = 8 * 1024 * 1024
-/** Pages that a commit dirties besides its values: table and index leaves, estimated. */
+/** Pages that a commit dirties besides its values, estimated. */
 const PAGES_PER_COMMIT = 4
-/** Quiet time after which the WAL is folded into the database and truncated. */
+/** Quiet time after which the WAL is folded into the database. */
 const IDLE_CHECKPOINT_MS = 10_000
 /** Rows looked at by one slice of pruning: some milliseconds, so that commits get in between. */
 const PRUNE_ROWS = 200
@@ -24,7 +23,6 @@ export class WriterConnection {
   readonly #value: Statement<[number], Buffer>
   readonly #putLease: Statement
   readonly #dropLease: Statement
-  readonly #dropBefore: Statement
   readonly #dropRow: Statement
   readonly #pageSize: number
   #walBytes = 0
@@ -36,18 +34,23 @@ export class WriterConnection {
     migrate(db)
     this.#pageSize = db.figure('page_size')
     this.#insert = db.rows(
-      'INSERT INTO log (id, rev, key, create_rev, version, lease, value) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO log (id, rev, prev_id, key, create_rev, version, lease, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     )
     this.#value = db.values<[number], Buffer>('SELECT value FROM log WHERE id = ?')
     this.#putLease = db.rows(
       'INSERT INTO lease (id, ttl_s, expires_at_ms) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ttl_s = excluded.ttl_s, expires_at_ms = excluded.expires_at_ms',
     )
     this.#dropLease = db.rows('DELETE FROM lease WHERE id = ?')
-    this.#dropBefore = db.rows('DELETE FROM log WHERE key = ? AND rev <= ? AND id < ?')
     this.#dropRow = db.rows('DELETE FROM log WHERE id = ?')
   }
 
   state(): StoredState {
+    if (getMeta(this.#db, 'unlinked') === 1) {
+      this.#db.transaction(() => {
+        link(this.#db)
+        setMeta(this.#db, 'unlinked', 0)
+      })
+    }
     return readState(this.#db)
   }
 
@@ -64,14 +67,14 @@ export class WriterConnection {
     return reply.finish()
   }
 
-  /** Between two calls: keeps the WAL short without delaying an acknowledgement. */
+  /** Between two calls: keeps the WAL short without delaying an acknowledgement. The file keeps its length, see schema.ts. */
   afterCall(): void {
     if (this.#walBytes === 0) return
     if (this.#walBytes > CHECKPOINT_BYTES) this.#checkpoint('PASSIVE')
     if (this.#idleTimer === undefined) {
       this.#idleTimer = setTimeout(() => {
         this.#idleTimer = undefined
-        this.#checkpoint('TRUNCATE')
+        this.#checkpoint('PASSIVE')
       }, IDLE_CHECKPOINT_MS)
     } else this.#idleTimer.refresh()
   }
@@ -83,7 +86,7 @@ export class WriterConnection {
     const cursor = this.#pruneCursor
     const rows = this.#db
       .rows<[number, number, number], PruneRow>(
-        'SELECT id, rev, key, version FROM log WHERE id > ? AND rev >= ? AND rev <= ? ORDER BY id LIMIT ' +
+        'SELECT id, rev, prev_id AS replacedId, version FROM log WHERE id > ? AND rev >= ? AND rev <= ? ORDER BY id LIMIT ' +
           String(PRUNE_ROWS),
       )
       .all(Math.max(cursor.id, pruned * ROWS_PER_REVISION - 1), pruned, through)
@@ -120,8 +123,11 @@ export class WriterConnection {
   }
 
   #write(packet: PacketReader, reply: PacketWriter): void {
+    let unlinked = false
     for (let rows = packet.number(); rows > 0; rows -= 1) {
       const { id, modRevision, createRevision, version, lease, key } = packet.versionView()
+      const replacedId = packet.number()
+      if (replacedId === UNKNOWN_ROW) unlinked = true
       const previousId = packet.number()
       if (previousId > 0) {
         reply.number(previousId)
@@ -129,8 +135,9 @@ export class WriterConnection {
         reply.bytes(value)
         if (value !== undefined) release(value)
       }
-      this.#insert.run(id, modRevision, key, createRevision, version, lease, packet.present())
+      this.#insert.run(id, modRevision, Math.max(0, replacedId), key, createRevision, version, lease, packet.present())
     }
+    if (unlinked) setMeta(this.#db, 'unlinked', 1)
     const now = Date.now()
     for (let leases = packet.number(); leases > 0; leases -= 1) {
       this.#putLease.run(packet.leaseId(), packet.number(), packet.number() + now)
@@ -142,8 +149,8 @@ export class WriterConnection {
 
   #dropSuperseded(rows: readonly PruneRow[], through: number): number {
     let deleted = 0
-    for (const { id, rev, key, version } of rows) {
-      deleted += this.#dropBefore.run(key, rev, id).changes
+    for (const { id, rev, replacedId, version } of rows) {
+      if (replacedId > 0) deleted += this.#dropRow.run(replacedId).changes
       // A tombstone at the compact revision itself stays: a watch may still start there.
       if (version === 0 && rev < through) deleted += this.#dropRow.run(id).changes
     }
@@ -175,6 +182,6 @@ export class WriterConnection {
 interface PruneRow {
   readonly id: number
   readonly rev: number
-  readonly key: Buffer
+  readonly replacedId: number
   readonly version: number
 }
