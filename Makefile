@@ -79,7 +79,7 @@ test:
 STORE_SCENARIOS := isolation tunnel network workloads applier faults
 check-stores: test-bins build
 	@for store in etcd sqlite postgres mariadb; do echo "=== $$store"; K0S_TEST_STORE=$$store \
-	  $(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only \
+	  $(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --reporter ./inttest/common/reporter.cjs --timeout 300000 --forbid-only \
 	  $(STORE_SCENARIOS:%='inttest/%/*.spec.ts') || exit 1; done
 
 # The suite of kine over every store, part of `make test`; K0S_KINE_STORES=sqlite,etcd chooses.
@@ -97,7 +97,7 @@ check-konnectivity: export K0S_TUNNEL_BYTES = 1073741824
 
 # One scenario of inttest/, on its own: `make check-network`.
 check-%: test-bins build
-	$(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only 'inttest/$*/*.spec.ts'
+	$(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --reporter ./inttest/common/reporter.cjs --timeout 300000 --forbid-only 'inttest/$*/*.spec.ts'
 
 # What the benchmarks of kine measure with and against.
 bench-kine bench-kine-memory: bench-bins

@@ -7,6 +7,11 @@ const { reporters } = require('mocha')
 const GRACE_MS = 20_000
 
 module.exports = class extends reporters.Spec {
+  constructor(runner, options) {
+    super(runner, options)
+    runner.on('fail', (test, error) => tellAll(error))
+  }
+
   done(failures, fn) {
     const { passes, pending } = this.stats
     const file = process.env.K0S_TEST_COUNTS
@@ -23,6 +28,16 @@ module.exports = class extends reporters.Spec {
       process.on('exit', () => (process.exitCode = 1)) // after mocha's own listener, which sets the count of failures
       process.exit()
     }, GRACE_MS).unref()
+  }
+}
+
+/** Of an error while others were handled mocha prints the outermost only. */
+function tellAll(error) {
+  if (error?.suppressed === undefined || error.told) return
+  error.told = true
+  for (const inner of [error.suppressed, error.error]) {
+    tellAll(inner)
+    error.stack += `\n${inner?.stack ?? inner}`
   }
 }
 
