@@ -1,9 +1,11 @@
 import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { cp, mkdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '#inttest/common/eventually.ts'
-import { Host } from '#inttest/common/host.ts'
+import { Host, type HostProcess } from '#inttest/common/host.ts'
 import { namesOf } from '#inttest/common/names.ts'
 import { Network } from '#inttest/common/network.ts'
 import { ended, must } from '#inttest/common/run.ts'
@@ -21,25 +23,53 @@ import type { AgentFlags, Frontend, ServerFlags } from '#inttest/konnectivity/pr
 /** On every host: an authority, and a certificate for each end. */
 const PKI = '/mnt/pki'
 const ENDPOINT_PORT = 9000
+/** An address (RFC 5737) for dials that nobody answers, once `blackHole` was called; agent 0 claims it. */
+export const BLACK_HOLE = '192.0.2.1'
 const LIVE_MS = 30_000
 
 /** A program that runs on a host of the tunnel. */
 export class Running implements AsyncDisposable {
   readonly child: ChildProcess
   readonly host: Host
+  readonly #argv: readonly string[]
   readonly #log: string
 
-  constructor(child: ChildProcess, host: Host, log: string) {
+  constructor(
+    child: ChildProcess,
+    { host, argv, log }: { readonly host: Host; readonly argv: readonly string[]; readonly log: string },
+  ) {
     this.child = child
     this.host = host
+    this.#argv = argv
     this.#log = log
   }
 
   /** Sends a signal and, where it ends the program, waits for that. */
   async signal(name: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    this.send(name)
+    if (name === 'SIGTERM' || name === 'SIGKILL') await this.ended()
+  }
+
+  /** Sends a signal. */
+  send(name: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
     // The group: the program is a child of the one that entered the host for it.
     if (this.child.exitCode === null && this.child.signalCode === null) process.kill(-(this.child.pid ?? 0), name)
-    if (name === 'SIGTERM' || name === 'SIGKILL') await ended(this.child)
+  }
+
+  /** Resolves once it has ended by itself or by a signal. */
+  async ended(): Promise<void> {
+    await ended(this.child)
+  }
+
+  /** The process of the program itself, on this machine. */
+  async process(): Promise<HostProcess> {
+    const [program = ''] = this.#argv
+    const found = (await this.host.processes()).filter(({ argv }) => {
+      const own = argv.join(' ').endsWith(this.#argv.slice(1).join(' '))
+      return own && (argv[0] === program || argv.some((arg) => arg.endsWith('main.mjs')))
+    })
+    if (found.length !== 1) throw new Error(`${String(found.length)} processes are ${this.#argv.join(' ')}`)
+    return found[0] as HostProcess
   }
 
   /** What it wrote so far. */
@@ -105,6 +135,8 @@ export class TunnelHosts implements AsyncDisposable {
       await hosts.network.create()
       await Promise.all(hosts.#hosts.map((host) => host.boot()))
       await hosts.#certificates()
+      // A resolver that answers at once that it is not there, instead of the machine's own.
+      await Promise.all(hosts.agents.map((host) => host.write('/etc/resolv.conf', 'nameserver 127.0.0.1\n')))
       return hosts
     } catch (error) {
       await hosts.#remove()
@@ -134,13 +166,24 @@ export class TunnelHosts implements AsyncDisposable {
     flags: Partial<AgentFlags> & { readonly more?: readonly string[] } = {},
   ): Promise<Running> {
     const host = this.agent(at)
-    const all = { id: host.name, address: host.address, server: this.server.address, pki: PKI, ...flags }
+    const identifiers = `ipv4=${host.address}${at === 0 ? `&ipv4=${BLACK_HOLE}` : ''}`
+    const all = { id: host.name, identifiers, address: host.address, server: this.server.address, pki: PKI, ...flags }
     return this.#start(host, [...agentProgram().argv, ...agentArgs(all), ...(flags.more ?? [])], 'agent')
   }
 
   /** Starts the endpoint on agent host `at`: see `embedded-bins/tunnel-client/endpoint.go`. */
-  async startEndpoint(at: number): Promise<Running> {
-    return this.#start(this.agent(at), [tunnelClient, 'endpoint', `--listen=:${String(ENDPOINT_PORT)}`], 'endpoint')
+  async startEndpoint(at: number, port = ENDPOINT_PORT): Promise<Running> {
+    const running = await this.#start(
+      this.agent(at),
+      [tunnelClient, 'endpoint', `--listen=:${String(port)}`],
+      'endpoint',
+    )
+    await eventually(`endpoint ${String(at)} listens`, LIVE_MS, async () => {
+      const socket = connect(port, this.agent(at).address)
+      await once(socket, 'connect')
+      socket.destroy()
+    })
+    return running
   }
 
   /** The endpoint's address: that of the agent's host, so that the dial is for that agent. */
@@ -154,9 +197,33 @@ export class TunnelHosts implements AsyncDisposable {
     return JSON.parse(await this.server.must(argv, { timeoutMs })) as T
   }
 
+  /** Runs a client that tells several events to its end. */
+  async clientLines(server: TunnelServer, command: string, args: readonly string[]): Promise<readonly Event[]> {
+    const text = await this.server.must([tunnelClient, command, ...clientArgs(server.flags), ...args])
+    return text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Event)
+  }
+
   /** Starts a client on the server's host. */
   async startClient(server: TunnelServer, command: string, args: readonly string[]): Promise<Running> {
     return this.#start(this.server, [tunnelClient, command, ...clientArgs(server.flags), ...args], 'client')
+  }
+
+  /** From now on these agents' hosts drop what they send to `BLACK_HOLE`. */
+  async blackHole(...at: readonly number[]): Promise<void> {
+    const rules = `
+      table inet inttest
+      delete table inet inttest
+      table inet inttest {
+        chain output {
+          type filter hook output priority 0
+          ip daddr ${BLACK_HOLE} drop
+        }
+      }
+    `
+    await Promise.all(at.map((i) => this.agent(i).must(['nft', '-f', '-'], { input: rules })))
   }
 
   agent(at: number): Host {
@@ -181,7 +248,7 @@ export class TunnelHosts implements AsyncDisposable {
   async #start(host: Host, argv: readonly string[], kind: string): Promise<Running> {
     this.#count += 1
     const log = `${kind}-${String(this.#count)}`
-    const running = new Running(await host.spawn(argv, log), host, log)
+    const running = new Running(await host.spawn(argv, log), { host, argv, log })
     this.#running.push(running)
     return running
   }
