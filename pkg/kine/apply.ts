@@ -1,3 +1,4 @@
+import type { AlarmMember, Alarms } from '#pkg/kine/alarm/alarms.ts'
 import type { ChangeEvent, KeyVersion, LeaseId, LeaseRecord, Revision } from '#pkg/kine/backend.ts'
 import type { Head } from '#pkg/kine/dialect/dialect.ts'
 import type { KeyIndex } from '#pkg/kine/index/key-index.ts'
@@ -20,6 +21,8 @@ export interface Commit {
   readonly changes: readonly CommittedChange[]
   /** Granted or renewed (record) and revoked (undefined). */
   readonly leases: ReadonlyMap<LeaseId, LeaseRecord | undefined>
+  /** All that are raised; undefined: as before. */
+  readonly alarms?: readonly AlarmMember[] | undefined
   /** What it leads to. */
   readonly head: Head
   /** Encoded mvccpb.KeyValue of a replaced version if it is in memory. */
@@ -31,6 +34,7 @@ export interface AppliedState {
   readonly index: KeyIndex
   readonly ring: Ring
   readonly lessor: Lessor
+  readonly alarms: Alarms
   /** Told of every batch of events once the state includes them. */
   readonly publish: (events: readonly ChangeEvent[]) => void
   /** Told once leases were granted or renewed. */
@@ -40,7 +44,7 @@ export interface AppliedState {
 }
 
 /**
- * The one publish point: takes commits in order and makes each visible at once, in index, leases, ring and revision,
+ * The one publish point: takes commits in order and makes each visible at once, in index, leases, alarms, ring and revision,
  * then to the watchers. "Everything up to `revision` has been published" is therefore a comparison of numbers.
  *
  * INVARIANTS: synchronous (no reader sees half a commit); revisions rise without gaps, ids rise.
@@ -80,7 +84,7 @@ export class Applier {
   }
 
   apply(commit: Commit): void {
-    const { index, ring, lessor, publish, onLeases, onCompaction } = this.#state
+    const { index, ring, lessor, alarms, publish, onLeases, onCompaction } = this.#state
     assertFollows(this.#head, commit)
     for (const record of commit.leases.values()) if (record !== undefined) lessor.put(record)
     const events: ChangeEvent[] = []
@@ -91,6 +95,7 @@ export class Applier {
       events.push(changeEvent(now, value, previous, previousKv))
     }
     for (const [id, record] of commit.leases) if (record === undefined) lessor.drop(id)
+    if (commit.alarms !== undefined) alarms.replace(commit.alarms)
     const { compactRevision } = this.#head
     this.#head = commit.head
     if (events.length > 0) {

@@ -1,3 +1,5 @@
+import type { Alarms, AlarmMember, AlarmType } from '#pkg/kine/alarm/alarms.ts'
+
 /** Bytes as etcd sees them; compared bytewise, never as UTF-16. */
 export type Key = Buffer
 
@@ -192,6 +194,8 @@ export interface Backend {
   /** Newest published revision. */
   readonly revision: Revision
   readonly compactRevision: Revision
+  /** As far as this instance knows; a change that they forbid is refused. */
+  readonly alarms: Pick<Alarms, 'list' | 'assertChangeable' | 'assertGrowable'>
   /** @throws CompactedError, FutureRevisionError */
   range(query: RangeQuery): Promise<Pinned<RangeResult>>
   /** Encoded mvccpb.KeyValue of each version, in order. */
@@ -208,6 +212,12 @@ export interface Backend {
   leaseKeepAlive(id: LeaseId): Promise<LeaseRecord | undefined>
   leaseTimeToLive(id: LeaseId): Promise<LeaseState | undefined>
   leases(): Promise<readonly LeaseId[]>
+  /** Those that are raised, of one type or all. */
+  alarmList(type: AlarmType): Promise<readonly AlarmMember[]>
+  /** Raises an alarm, or finds it raised: comes back in either case. */
+  alarmActivate(member: AlarmMember): Promise<readonly AlarmMember[]>
+  /** What was disarmed; nothing if that member has not raised this alarm. */
+  alarmDeactivate(member: AlarmMember): Promise<readonly AlarmMember[]>
   status(): Promise<StoreStatus>
   /** Of everything up to a revision, 0 for all. @throws CompactedError, FutureRevisionError */
   hashKv(revision: Revision): Promise<KvHash>

@@ -1,3 +1,4 @@
+import type { AlarmMember, AlarmType } from '#pkg/kine/alarm/alarms.ts'
 import type {
   Backend,
   KeyVersion,
@@ -38,6 +39,10 @@ export class ForwardingBackend implements Backend {
     return this.#store.compactRevision
   }
 
+  get alarms(): Backend['alarms'] {
+    return this.#store.alarms
+  }
+
   range(query: RangeQuery): Promise<Pinned<RangeResult>> {
     return this.#store.range(query)
   }
@@ -72,6 +77,18 @@ export class ForwardingBackend implements Backend {
 
   leases(): Promise<readonly LeaseId[]> {
     return this.#store.leases()
+  }
+
+  alarmList(type: AlarmType): Promise<readonly AlarmMember[]> {
+    return this.#store.alarmList(type)
+  }
+
+  alarmActivate(member: AlarmMember): Promise<readonly AlarmMember[]> {
+    return this.#store.alarmActivate(member)
+  }
+
+  alarmDeactivate(member: AlarmMember): Promise<readonly AlarmMember[]> {
+    return this.#store.alarmDeactivate(member)
   }
 
   status(): Promise<StoreStatus> {

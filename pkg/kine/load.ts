@@ -1,3 +1,4 @@
+import { Alarms } from '#pkg/kine/alarm/alarms.ts'
 import type { Key, LeaseRecord, Revision } from '#pkg/kine/backend.ts'
 import type { Dialect, Head, LogRow, SharedLog, StoredState } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
@@ -11,6 +12,7 @@ export interface Loaded {
   readonly head: Head
   readonly index: KeyIndex
   readonly lessor: Lessor
+  readonly alarms: Alarms
   readonly ring: Ring
 }
 
@@ -30,6 +32,7 @@ export async function load(dialect: Dialect, state: StoredState, ringBytes: numb
     head: state,
     index,
     lessor: attach(state.leases, index),
+    alarms: new Alarms(state.alarms),
     ring: await warmRing(dialect, state, ringBytes),
   }
 }
@@ -58,12 +61,13 @@ async function loadOnce(dialect: Dialect, shared: SharedLog, ringBytes: number):
   await readChanges(dialect, from.revision + 1, to.revision, (rows) => {
     for (const { now } of rows) index.apply(now)
   })
-  const { changes, seq } = await shared.leasesAfter(0)
+  const { changes, alarms, seq } = await shared.leasesAfter(0)
   const leases = changes.map(({ record }) => record).filter((record) => record !== undefined)
   return {
     head: { ...to, leaseSeq: seq },
     index,
     lessor: attach(leases, index),
+    alarms: new Alarms(alarms),
     ring: await warmRing(dialect, to, ringBytes).catch((error: unknown) => {
       if (!isCompacted(error)) throw error
       return new Ring({ maxBytes: ringBytes }, to.revision + 1)

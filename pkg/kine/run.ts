@@ -56,10 +56,8 @@ export async function runKine(options: KineOptions, deps: KineDeps): Promise<voi
   const metricsAddress = parseMetricsAddress(options.metricsBindAddress)
   const tls = await readTls(options)
   await checkTlsFiles(endpoint)
-  const observation = new Observation(
-    { slowMs: options.slowSqlThresholdMs ?? DEFAULT_SLOW_MS, quotaBytes: options.quotaBackendBytes ?? 0 },
-    log,
-  )
+  const quotaBytes = options.quotaBackendBytes ?? 0
+  const observation = new Observation({ slowMs: options.slowSqlThresholdMs ?? DEFAULT_SLOW_MS, quotaBytes }, log)
   const failed = Promise.withResolvers<never>()
   // Whoever waits sees the failure; before and after that it must not count as unhandled.
   failed.promise.catch(() => undefined)
@@ -80,8 +78,7 @@ export async function runKine(options: KineOptions, deps: KineDeps): Promise<voi
   cleanup.defer(() => closeStore(store, log))
 
   const clientUrls = [listenUrl(address, tls === undefined ? 'http' : 'https')]
-  const { alarms } = observation
-  const methods = etcdMethods({ store: observation.aroundStore(store), hub: store.hub, clientUrls, alarms })
+  const methods = etcdMethods({ store: observation.aroundStore(store), hub: store.hub, clientUrls, quotaBytes })
   const grpc = new GrpcServer(tls, observation.aroundMethods(methods))
   cleanup.use(observation.watchSize(store))
   cleanup.use(await tryServeMetrics(metricsAddress, observation.endpoints(store, grpc), log))

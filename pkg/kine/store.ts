@@ -1,3 +1,5 @@
+import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
+import type { AlarmMember, Alarms } from '#pkg/kine/alarm/alarms.ts'
 import { Applier } from '#pkg/kine/apply.ts'
 import type {
   Backend,
@@ -72,6 +74,7 @@ const SHARED_SPREAD_MS = 300
 /** The etcd data model over one dialect: wires index, ring, writer, watches, leases and compaction together. */
 export class Store implements Backend {
   readonly hub: WatchHub
+  readonly alarms: Alarms
   readonly #options: StoreOptions
   readonly #dialect: Dialect
   readonly #state: StoredState
@@ -109,7 +112,7 @@ export class Store implements Backend {
 
   private constructor(options: StoreOptions, deps: StoreDeps, state: StoredState, loaded: Loaded) {
     const { dialect, log } = deps
-    const { index, lessor, ring } = loaded
+    const { index, lessor, alarms, ring } = loaded
     const { shared } = dialect
     this.#options = options
     this.#dialect = dialect
@@ -117,12 +120,14 @@ export class Store implements Backend {
     this.#index = index
     this.#ring = ring
     this.#lessor = lessor
+    this.alarms = alarms
     this.#keyValues = new KeyValues({ maxCacheBytes: options.cacheBytes }, { ring, dialect })
     this.#applier = new Applier(
       {
         index,
         ring,
         lessor,
+        alarms,
         publish: (events) => this.hub.publish(events),
         onLeases: () => this.#expirer.wake(),
         onCompaction: (revision) => this.#compactor.wake(revision),
@@ -143,6 +148,7 @@ export class Store implements Backend {
     this.#follower = shared && this.#follow(shared, serial, new Tail({ ...common, shared }), log)
     this.#writer = new Writer({
       ...common,
+      alarms,
       pins: this.#pins,
       serial,
       follower: this.#follower,
@@ -256,6 +262,21 @@ export class Store implements Backend {
     return this.#lessor.ids()
   }
 
+  async alarmList(type: AlarmType): Promise<readonly AlarmMember[]> {
+    await this.#follower?.linearize()
+    return this.alarms.list(type)
+  }
+
+  async alarmActivate(member: AlarmMember): Promise<readonly AlarmMember[]> {
+    if (member.alarm === AlarmType.none) return []
+    await this.#writer.change((batch) => batch.raise(member))
+    return [member]
+  }
+
+  alarmDeactivate(member: AlarmMember): Promise<readonly AlarmMember[]> {
+    return this.#writer.change((batch) => (batch.disarm(member) ? [member] : []))
+  }
+
   async status(): Promise<StoreStatus> {
     const { bytes, inUseBytes } = await this.#dialect.size()
     const { clusterId, memberId } = this.#state
@@ -317,6 +338,7 @@ export class Store implements Backend {
     const { head: before } = this.#applier
     this.#index.adopt(loaded.index)
     this.#lessor.adopt(loaded.lessor)
+    this.alarms.replace(loaded.alarms.list())
     this.#ring.adopt(loaded.ring)
     this.#keyValues.clear()
     this.#applier.reset(loaded.head)

@@ -1,3 +1,4 @@
+import type { AlarmChanges, AlarmMember } from '#pkg/kine/alarm/alarms.ts'
 import type { Key, KeyRange, KeyVersion, LeaseId, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
 
 /**
@@ -11,7 +12,7 @@ export interface Head {
   readonly lastId: RowId
   /** -1 before the first compaction. */
   readonly compactRevision: Revision
-  /** Raised by one with every commit that grants, renews or revokes leases; 0 in a fresh store. */
+  /** Raised by one with every commit that grants, renews or revokes leases, or changes alarms; 0 in a fresh store. */
   readonly leaseSeq: number
 }
 
@@ -36,6 +37,8 @@ export interface AppendBatch {
   readonly leases: readonly LeaseRecord[]
   /** Of a shared database they stay as tombstones with the sequence number `next.leaseSeq`. */
   readonly revokedLeases: readonly LeaseId[]
+  /** Undefined: none are raised or disarmed. */
+  readonly alarms?: AlarmChanges | undefined
   /** The head that the batch was made on: whatever it is now, nothing may be committed on another one. */
   readonly after: Head
   /** The head once this is committed. A new compact revision is recorded before anything is deleted. */
@@ -86,6 +89,7 @@ export interface StoredState extends Head {
   /** Rows superseded at this revision have been deleted. */
   readonly prunedRevision: Revision
   readonly leases: readonly LeaseRecord[]
+  readonly alarms: readonly AlarmMember[]
 }
 
 /** A lease as it is now. */
@@ -95,9 +99,11 @@ export interface LeaseChange {
   readonly record: LeaseRecord | undefined
 }
 
-/** Changes of leases since some sequence number. */
+/** Changes of leases since some sequence number, and all alarms. */
 export interface LeaseChanges {
   readonly changes: readonly LeaseChange[]
+  /** Not older than `seq`. */
+  readonly alarms: readonly AlarmMember[]
   /** Sequence number that these lead to; it may be newer than the head that was read before. */
   readonly seq: number
   /** Tombstones after the number asked for have been pruned: `changes` is the complete list of leases instead. */
@@ -199,7 +205,7 @@ export interface SharedLog {
    * lock of an instance that stops for more than some seconds.
    */
   lock(): Promise<HeadLock>
-  /** Changes of leases after `seq`, in one consistent read. */
+  /** Changes of leases after `seq`, in one consistent read, and the alarms. */
   leasesAfter(seq: number): Promise<LeaseChanges>
 }
 

@@ -1,3 +1,4 @@
+import type { AlarmMember } from '#pkg/kine/alarm/alarms.ts'
 import type { Applier, CommittedChange } from '#pkg/kine/apply.ts'
 import type { KeyVersion, LeaseId, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
 import type { Dialect, Head, LogRow, SharedLog } from '#pkg/kine/dialect/dialect.ts'
@@ -50,7 +51,8 @@ export class Tail {
       compactRevision: Math.max(applier.compactRevision, head.compactRevision),
       leaseSeq: leases?.seq ?? applier.head.leaseSeq,
     }
-    applier.apply({ changes: [], leases: leases?.revoked ?? NO_LEASES, head: reached, previousKv })
+    const { revoked = NO_LEASES, alarms } = leases ?? {}
+    applier.apply({ changes: [], leases: revoked, alarms, head: reached, previousKv })
   }
 
   /** Whether the newest change that was applied is in the log as it was. @throws Error if it is not; StoreError */
@@ -68,7 +70,7 @@ export class Tail {
   }
 
   async #readLeases(after: number): Promise<LeasesOfTail> {
-    const { changes, seq, reset } = await this.#deps.shared.leasesAfter(after)
+    const { changes, alarms, seq, reset } = await this.#deps.shared.leasesAfter(after)
     const granted = new Map<LeaseId, LeaseRecord>()
     const revoked = new Map<LeaseId, undefined>()
     if (reset) for (const id of this.#deps.lessor.ids()) revoked.set(id, undefined)
@@ -79,7 +81,7 @@ export class Tail {
         revoked.delete(id)
       }
     }
-    return { granted, revoked, seq }
+    return { granted, revoked, alarms, seq }
   }
 
   async #applyPage(to: Revision): Promise<void> {
@@ -116,6 +118,7 @@ export class Tail {
 interface LeasesOfTail {
   readonly granted: ReadonlyMap<LeaseId, LeaseRecord>
   readonly revoked: ReadonlyMap<LeaseId, undefined>
+  readonly alarms: readonly AlarmMember[]
   readonly seq: number
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
 import type { LeaseId, RangeQuery, TxnRequest, TxnResult } from '#pkg/kine/backend.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
 import { Store } from '#pkg/kine/store.ts'
@@ -104,6 +105,24 @@ describe('two stores on one database', () => {
     assert.deepEqual([await a.leases(), await read(a)], [[], []])
     await assert.rejects(write(a, put('m', 'x', id)), isKind('lease-not-found'))
     assert.equal(await a.leaseKeepAlive(id), undefined)
+  })
+
+  it('share alarms: raised here, in force there, disarmed there, for good', async () => {
+    const full = { memberId: 9, alarm: AlarmType.noSpace }
+    assert.deepEqual(await a.alarmActivate(full), [full])
+    assert.deepEqual(await b.alarmActivate(full), [full])
+    const { commits } = database
+    await until(() => b.alarms.list().length === 1)
+    assert.throws(() => b.alarms.assertGrowable(), isKind('no-space'))
+    assert.deepEqual(await b.alarmDeactivate({ ...full, memberId: 8 }), [])
+    assert.equal(database.commits, commits, 'nothing was changed')
+    assert.deepEqual(await b.alarmDeactivate(full), [full])
+    assert.deepEqual(await a.alarmList(AlarmType.none), [])
+    await a.alarmActivate(full)
+    await a.close()
+    a = await open((dialectA = new MemoryDialect(database)))
+    assert.deepEqual(await a.alarmList(AlarmType.noSpace), [full])
+    assert.deepEqual(await a.alarmList(AlarmType.corrupt), [])
   })
 
   it('expire a lease once', async function () {

@@ -159,6 +159,9 @@ describe('schema of SQLite', function () {
       assert.equal((await client.put('pods/c', 'c')).header.revision, 8)
       await client.put('pods/b', 'newer')
       assert.equal((await client.range('pods/b', { revision: 8 })).kvs[0]?.version, 2)
+      const alarm = { memberID: 5, alarm: 'Nospace' }
+      await client.call('Maintenance/Alarm', { action: 'Activate', ...alarm })
+      assert.deepEqual((await client.call('Maintenance/Alarm', {})).alarms, [alarm])
     } finally {
       await rm(dir, { recursive: true, force: true })
     }

@@ -22,4 +22,5 @@ export const UPSTREAM_ONLY: StoredState = {
   prunedRevision: -1,
   leaseSeq: 0,
   leases: [],
+  alarms: [],
 }

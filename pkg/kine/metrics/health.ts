@@ -1,7 +1,6 @@
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { Backend } from '#pkg/kine/backend.ts'
-import { AlarmType } from '#pkg/kine/server/alarms.ts'
-import type { Alarms } from '#pkg/kine/server/alarms.ts'
+import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
 import { toStatus } from '#pkg/kine/server/status.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 
@@ -23,9 +22,9 @@ const NAMES = [
 ] as const
 
 /** Why the store is not healthy in the words of etcd, empty if it is: an alarm, or a read that fails. */
-export async function whyUnhealthy(store: Backend, alarms: Alarms, question: HealthQuestion): Promise<string> {
+export async function whyUnhealthy(store: Backend, question: HealthQuestion): Promise<string> {
   for (const [type, name] of NAMES) {
-    if (alarms.list(type).length > 0 && !question.excludedAlarms.includes(name)) return `ALARM ${name}`
+    if (store.alarms.list(type).length > 0 && !question.excludedAlarms.includes(name)) return `ALARM ${name}`
   }
   const timeout = new AbortController()
   try {

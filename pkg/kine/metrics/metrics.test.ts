@@ -12,7 +12,7 @@ import { processFamilies } from '#pkg/kine/metrics/process-metrics.ts'
 import { StoreCounters } from '#pkg/kine/metrics/store-counters.ts'
 import { storeFamilies } from '#pkg/kine/metrics/store-families.ts'
 import type { Gauges } from '#pkg/kine/metrics/store-families.ts'
-import { AlarmType, Alarms } from '#pkg/kine/server/alarms.ts'
+import { AlarmType, Alarms } from '#pkg/kine/alarm/alarms.ts'
 import { SlowLog } from '#pkg/kine/slow-log.ts'
 import { MemoryDialect } from '#pkg/kine/testing/memory-dialect.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
@@ -39,8 +39,7 @@ describe('metrics', () => {
   it('have the names, types and texts of the golden file', async () => {
     const counters = new StoreCounters()
     counters.leaseTtls.observe(15)
-    const alarms = new Alarms()
-    alarms.activate({ memberId: 0xabc, alarm: AlarmType.noSpace })
+    const alarms = new Alarms([{ memberId: 0xabc, alarm: AlarmType.noSpace }])
     const database = new DatabaseMetrics()
     database.observe('append', '', 3)
     database.observe('head', 'unavailable', 1500)

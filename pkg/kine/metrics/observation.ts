@@ -11,7 +11,6 @@ import type { MetricsDeps } from '#pkg/kine/metrics/serve.ts'
 import { StoreCounters } from '#pkg/kine/metrics/store-counters.ts'
 import { storeFamilies } from '#pkg/kine/metrics/store-families.ts'
 import type { Gauges } from '#pkg/kine/metrics/store-families.ts'
-import { Alarms } from '#pkg/kine/server/alarms.ts'
 import type { GrpcServer, GrpcServerDeps, HandledCall, Methods } from '#pkg/kine/server/grpc-server.ts'
 import { SizeAlarm } from '#pkg/kine/server/size-alarm.ts'
 import { SlowLog } from '#pkg/kine/slow-log.ts'
@@ -32,9 +31,8 @@ const SIZE_TIMEOUT_MS = 2_000
 /** Asked for by an operator, who knows that it takes long. */
 const LONG = '/etcdserverpb.Maintenance/Defragment'
 
-/** Everything that watches one kine: counters, slow log, alarms. It sits around dialect, store and methods. */
+/** Everything that watches one kine: counters, slow log, size. It sits around dialect, store and methods. */
 export class Observation {
-  readonly alarms: Alarms
   readonly #options: ObservationOptions
   readonly #log: Logger
   readonly #counters = new StoreCounters()
@@ -46,7 +44,6 @@ export class Observation {
   constructor(options: ObservationOptions, log: Logger) {
     const deps = { log, now: () => performance.now() }
     this.#options = options
-    this.alarms = new Alarms(options.quotaBytes)
     this.#log = log
     this.#slowCalls = new SlowLog('slow database call', options.slowMs, deps)
     // In etcd's words.
@@ -82,10 +79,7 @@ export class Observation {
   /** Looks at the size of the store from now on. */
   watchSize(store: Store): Disposable {
     const { quotaBytes } = this.#options
-    const alarm = new SizeAlarm(
-      { quotaBytes },
-      { store, alarms: this.alarms, writes: () => this.#counters.committed, log: this.#log },
-    )
+    const alarm = new SizeAlarm({ quotaBytes }, { store, writes: () => this.#counters.committed, log: this.#log })
     void alarm.look()
     return alarm
   }
@@ -96,14 +90,14 @@ export class Observation {
       metrics: async () => {
         const gauges = await this.#gauges(store, server)
         return renderFamilies([
-          ...storeFamilies(gauges, this.#counters, this.alarms),
+          ...storeFamilies(gauges, this.#counters, store.alarms),
           ...this.#database.families(),
           ...(this.#grpc?.families() ?? []),
           ...(await processFamilies()),
         ])
       },
       health: async (question) => {
-        const reason = await whyUnhealthy(store, this.alarms, question)
+        const reason = await whyUnhealthy(store, question)
         if (reason === '') this.#counters.healthChecksPassed += 1
         else this.#counters.healthChecksFailed += 1
         return reason

@@ -1,5 +1,5 @@
-import { AlarmType } from '#pkg/kine/server/alarms.ts'
-import type { Alarms } from '#pkg/kine/server/alarms.ts'
+import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
+import type { Alarms } from '#pkg/kine/alarm/alarms.ts'
 import { EMULATED_VERSION } from '#pkg/kine/server/maintenance.ts'
 import { single } from '#pkg/kine/metrics/exposition.ts'
 import type { Family } from '#pkg/kine/metrics/exposition.ts'
@@ -26,7 +26,11 @@ export interface Gauges {
 }
 
 /** What etcd tells about its server, its storage and its leases; the help texts say where ours is something else. */
-export function storeFamilies(gauges: Gauges, counters: StoreCounters, alarms: Alarms): readonly Family[] {
+export function storeFamilies(
+  gauges: Gauges,
+  counters: StoreCounters,
+  alarms: Pick<Alarms, 'list'>,
+): readonly Family[] {
   return [
     ...serverFamilies(gauges, counters, alarms),
     ...storageFamilies(gauges, counters),
@@ -39,7 +43,7 @@ export function storeFamilies(gauges: Gauges, counters: StoreCounters, alarms: A
   ]
 }
 
-function serverFamilies(gauges: Gauges, counters: StoreCounters, alarms: Alarms): readonly Family[] {
+function serverFamilies(gauges: Gauges, counters: StoreCounters, alarms: Pick<Alarms, 'list'>): readonly Family[] {
   const { quotaBytes } = gauges
   const answers = gauges.size === undefined ? 0 : 1
   const member = gauges.memberId.toString(16)

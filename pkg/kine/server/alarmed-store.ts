@@ -1,43 +1,26 @@
-import type {
-  Backend,
-  LeaseId,
-  LeaseRecord,
-  Pinned,
-  Revision,
-  TxnOp,
-  TxnRequest,
-  TxnResult,
-} from '#pkg/kine/backend.ts'
+import type { LeaseId, LeaseRecord, Pinned, Revision, TxnOp, TxnRequest, TxnResult } from '#pkg/kine/backend.ts'
 import { ForwardingBackend } from '#pkg/kine/forwarding-backend.ts'
-import type { Alarms } from '#pkg/kine/server/alarms.ts'
 
-/** A store that refuses what the alarms forbid, before it looks at anything else, as etcd does. */
+/** A store that refuses what its alarms forbid, before it looks at anything else, as etcd does. */
 export class AlarmedStore extends ForwardingBackend {
-  readonly #alarms: Alarms
-
-  constructor(store: Backend, alarms: Alarms) {
-    super(store)
-    this.#alarms = alarms
-  }
-
   override async txn(request: TxnRequest): Promise<Pinned<TxnResult>> {
-    if (mayDo(request, isPut)) this.#alarms.assertGrowable()
-    else if (mayDo(request, isChange)) this.#alarms.assertChangeable()
+    if (mayDo(request, isPut)) this.alarms.assertGrowable()
+    else if (mayDo(request, isChange)) this.alarms.assertChangeable()
     return super.txn(request)
   }
 
   override async compact(revision: Revision): Promise<Revision> {
-    this.#alarms.assertChangeable()
+    this.alarms.assertChangeable()
     return super.compact(revision)
   }
 
   override async leaseGrant(id: LeaseId, ttlSeconds: number): Promise<LeaseRecord> {
-    this.#alarms.assertGrowable()
+    this.alarms.assertGrowable()
     return super.leaseGrant(id, ttlSeconds)
   }
 
   override async leaseRevoke(id: LeaseId): Promise<Revision> {
-    this.#alarms.assertChangeable()
+    this.alarms.assertChangeable()
     return super.leaseRevoke(id)
   }
 }

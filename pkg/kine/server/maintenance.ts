@@ -1,6 +1,6 @@
 import type { Backend, LeaseId, Revision } from '#pkg/kine/backend.ts'
-import { AlarmType } from '#pkg/kine/server/alarms.ts'
-import type { AlarmMember, Alarms } from '#pkg/kine/server/alarms.ts'
+import { AlarmType, toAlarmType } from '#pkg/kine/alarm/alarms.ts'
+import type { AlarmMember } from '#pkg/kine/alarm/alarms.ts'
 import { encodeHeader } from '#pkg/kine/server/header.ts'
 import { GrpcCode, GrpcError } from '#pkg/kine/server/status.ts'
 import { WireReader } from '#pkg/kine/wire/reader.ts'
@@ -19,8 +19,8 @@ const CANCEL = 2
 const VERSION_FORMAT = /^v?\d+\.\d+(\.\d+)?(-[\w.]+)?$/
 const ALARM_NAMES: Readonly<Record<AlarmType, string>> = { 0: 'NONE', 1: 'NOSPACE', 2: 'CORRUPT' }
 
-/** Maintenance.Status */
-export async function status(store: Backend, alarms: Alarms): Promise<Buffer> {
+/** Maintenance.Status; `quotaBytes` is the size from which on `no space` is raised, 0 for none. */
+export async function status(store: Backend, quotaBytes: number): Promise<Buffer> {
   const { memberId, revision, sizeBytes, sizeInUseBytes } = await store.status()
   const writer = new WireWriter(128)
     .message(1, encodeHeader(store, revision))
@@ -30,12 +30,12 @@ export async function status(store: Backend, alarms: Alarms): Promise<Buffer> {
     .int(5, revision)
     .int(6, 1)
     .int(7, revision)
-  for (const alarm of alarms.list()) writer.string(8, describe(alarm))
-  return writer.int(9, sizeInUseBytes).int(12, alarms.quotaBytes).finish()
+  for (const alarm of store.alarms.list()) writer.string(8, describe(alarm))
+  return writer.int(9, sizeInUseBytes).int(12, quotaBytes).finish()
 }
 
 /** Maintenance.Alarm: lists, raises and disarms. */
-export function alarm(store: Backend, alarms: Alarms, request: Buffer): Promise<Buffer> {
+export async function alarm(store: Backend, request: Buffer): Promise<Buffer> {
   const reader = new WireReader(request)
   let action = 0
   let memberId: LeaseId = 0
@@ -47,17 +47,16 @@ export function alarm(store: Backend, alarms: Alarms, request: Buffer): Promise<
     else reader.skip()
   }
   const member = { memberId, alarm: type }
-  const members =
-    action === ACTIVATE
-      ? alarms.activate(member)
-      : action === DEACTIVATE
-        ? alarms.deactivate(member)
-        : alarms.list(type)
+  const members = await (action === ACTIVATE
+    ? store.alarmActivate(member)
+    : action === DEACTIVATE
+      ? store.alarmDeactivate(member)
+      : store.alarmList(type))
   const writer = headed(store)
   for (const each of members) {
     writer.message(2, new WireWriter(16).int(1, each.memberId).int(2, each.alarm).finish())
   }
-  return Promise.resolve(writer.finish())
+  return writer.finish()
 }
 
 /** Maintenance.Defragment */
@@ -133,7 +132,7 @@ function describe({ memberId, alarm: type }: AlarmMember): string {
 }
 
 function alarmType(value: number): AlarmType {
-  const known = Object.values(AlarmType).find((type) => type === value)
+  const known = toAlarmType(value)
   if (known === undefined) throw new GrpcError(GrpcCode.invalidArgument, `etcdserver: unknown alarm ${value}`)
   return known
 }

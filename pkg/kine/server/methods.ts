@@ -1,6 +1,5 @@
 import type { Backend } from '#pkg/kine/backend.ts'
 import { AlarmedStore } from '#pkg/kine/server/alarmed-store.ts'
-import { Alarms } from '#pkg/kine/server/alarms.ts'
 import { authMethods } from '#pkg/kine/server/auth.ts'
 import { memberAdd, memberList, memberPromote, memberRemove, memberUpdate } from '#pkg/kine/server/cluster.ts'
 import { compact } from '#pkg/kine/server/compact.ts'
@@ -30,13 +29,13 @@ export interface MethodDeps {
   readonly hub: WatchHub
   /** Where clients reach this server, for MemberList. */
   readonly clientUrls: readonly string[]
-  /** Those that somebody else raises too; by default only clients do. */
-  readonly alarms?: Alarms
+  /** Size from which on `no space` is raised, for Status; 0: none. Default 0. */
+  readonly quotaBytes?: number
 }
 
 /** The table of the etcd services; what is not in it is answered Unimplemented. */
-export function etcdMethods({ store: unguarded, hub, clientUrls, alarms = new Alarms() }: MethodDeps): Methods {
-  const store = new AlarmedStore(unguarded, alarms)
+export function etcdMethods({ store: unguarded, hub, clientUrls, quotaBytes = 0 }: MethodDeps): Methods {
+  const store = new AlarmedStore(unguarded)
   const encoder = new EventEncoder()
   return {
     unary: new Map<string, UnaryHandler>([
@@ -49,8 +48,8 @@ export function etcdMethods({ store: unguarded, hub, clientUrls, alarms = new Al
       ['/etcdserverpb.Lease/LeaseRevoke', (request) => leaseRevoke(store, request)],
       ['/etcdserverpb.Lease/LeaseTimeToLive', (request) => leaseTimeToLive(store, request)],
       ['/etcdserverpb.Lease/LeaseLeases', () => leaseLeases(store)],
-      ['/etcdserverpb.Maintenance/Status', () => status(store, alarms)],
-      ['/etcdserverpb.Maintenance/Alarm', (request) => alarm(store, alarms, request)],
+      ['/etcdserverpb.Maintenance/Status', () => status(store, quotaBytes)],
+      ['/etcdserverpb.Maintenance/Alarm', (request) => alarm(store, request)],
       ['/etcdserverpb.Maintenance/Defragment', () => defragment(store)],
       ['/etcdserverpb.Maintenance/Hash', () => hash(store)],
       ['/etcdserverpb.Maintenance/HashKV', (request) => hashKv(store, request)],

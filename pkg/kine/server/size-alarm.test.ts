@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { AlarmType, Alarms } from '#pkg/kine/server/alarms.ts'
+import { AlarmType, Alarms } from '#pkg/kine/alarm/alarms.ts'
+import type { AlarmMember } from '#pkg/kine/alarm/alarms.ts'
 import { SizeAlarm } from '#pkg/kine/server/size-alarm.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 
@@ -30,10 +31,18 @@ describe('size alarm', () => {
         sizeInUseBytes: sizeBytes,
       })
     }
+    const alarmActivate = (member: AlarmMember) => {
+      alarms.replace([member])
+      return Promise.resolve([member])
+    }
     const say = (message: string): void => void lines.push(message)
     return new SizeAlarm(
       { quotaBytes },
-      { store: { memberId: 9, status }, alarms, writes: () => writes, log: { ...silentLogger, warn: say, error: say } },
+      {
+        store: { memberId: 9, status, alarms, alarmActivate },
+        writes: () => writes,
+        log: { ...silentLogger, warn: say, error: say },
+      },
     )
   }
 
@@ -53,7 +62,7 @@ describe('size alarm', () => {
     writes += 1
     await alarm.look()
     assert.equal(alarms.list().length, 1)
-    alarms.deactivate({ memberId: 9, alarm: AlarmType.noSpace })
+    alarms.replace([])
     alarms.assertGrowable()
     sizeBytes = 200
     writes += 1

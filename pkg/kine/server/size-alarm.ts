@@ -1,7 +1,6 @@
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { Backend } from '#pkg/kine/backend.ts'
-import { AlarmType } from '#pkg/kine/server/alarms.ts'
-import type { Alarms } from '#pkg/kine/server/alarms.ts'
+import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
 /** How often the size is looked at while there are writes; without a quota it is only for the warning. */
@@ -18,8 +17,7 @@ export interface SizeAlarmOptions {
 
 /** What SizeAlarm works with. */
 export interface SizeAlarmDeps {
-  readonly store: Pick<Backend, 'memberId' | 'status'>
-  readonly alarms: Alarms
+  readonly store: Pick<Backend, 'memberId' | 'status' | 'alarms' | 'alarmActivate'>
   /** Rises with every write: without writes nothing is looked at. */
   readonly writes: () => number
   readonly log: Logger
@@ -27,7 +25,8 @@ export interface SizeAlarmDeps {
 
 /**
  * Raises the alarm `no space` once what is in use of the database has reached the quota. As in etcd it stays until
- * somebody disarms it, and comes again if that did not help. Every instance of a shared database looks for itself.
+ * somebody disarms it, and comes again if that did not help. Every instance of a shared database looks for itself, and
+ * whoever is first raises it for all.
  * etcd looks at what is allocated; PostgreSQL gives little of that back, so there would be no way out of the alarm.
  */
 export class SizeAlarm implements Disposable {
@@ -51,10 +50,10 @@ export class SizeAlarm implements Disposable {
     this.#looking = true
     try {
       const { sizeInUseBytes } = await this.#deps.store.status()
+      await this.#judge(sizeInUseBytes)
       this.#seenWrites = writes
-      this.#judge(sizeInUseBytes)
     } catch (error) {
-      this.#deps.log.debug('cannot tell the size of the database', { err: errorMessage(error) })
+      this.#deps.log.debug('cannot look at the size of the database', { err: errorMessage(error) })
     } finally {
       this.#looking = false
     }
@@ -64,16 +63,16 @@ export class SizeAlarm implements Disposable {
     clearInterval(this.#timer)
   }
 
-  #judge(sizeBytes: number): void {
-    const { store, alarms, log } = this.#deps
+  async #judge(sizeBytes: number): Promise<void> {
+    const { store, log } = this.#deps
     if (this.#quotaBytes === 0) {
       if (sizeBytes < this.#warnedBytes * 2) return
       while (sizeBytes >= this.#warnedBytes * 2) this.#warnedBytes *= 2
       log.warn('the database is large; look for what fills it, or set --quota-backend-bytes', { sizeBytes })
       return
     }
-    if (sizeBytes < this.#quotaBytes || alarms.list(AlarmType.noSpace).length > 0) return
-    alarms.activate({ memberId: store.memberId, alarm: AlarmType.noSpace })
+    if (sizeBytes < this.#quotaBytes || store.alarms.list(AlarmType.noSpace).length > 0) return
+    await store.alarmActivate({ memberId: store.memberId, alarm: AlarmType.noSpace })
     log.error('the database has reached its quota: writes are refused until it is smaller and the alarm is disarmed', {
       sizeBytes,
       quotaBytes: this.#quotaBytes,

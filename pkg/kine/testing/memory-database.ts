@@ -1,3 +1,4 @@
+import type { AlarmMember } from '#pkg/kine/alarm/alarms.ts'
 import type { LeaseId } from '#pkg/kine/backend.ts'
 import type { AppendBatch, Head, NewRow } from '#pkg/kine/dialect/dialect.ts'
 
@@ -15,6 +16,7 @@ export class MemoryDatabase {
   /** All rows that ever were committed, pruned ones included. */
   readonly history: NewRow[] = []
   readonly leases = new Map<LeaseId, StoredLease>()
+  alarms: readonly AlarmMember[] = []
   /** Every compact revision that ever was. */
   readonly compactions = new Set<number>()
   head: Head = { revision: 1, lastId: 0, compactRevision: -1, leaseSeq: 0 }
@@ -39,7 +41,7 @@ export class MemoryDatabase {
   }
 
   /** Commits the batch if its head is the newest; to be called with the lock held. */
-  commit({ rows, leases, revokedLeases, after, next }: AppendBatch): boolean {
+  commit({ rows, leases, revokedLeases, alarms, after, next }: AppendBatch): boolean {
     const { head } = this
     if (after.lastId !== head.lastId || after.leaseSeq !== head.leaseSeq) return false
     if (after.revision !== head.revision || after.compactRevision !== head.compactRevision) return false
@@ -52,6 +54,12 @@ export class MemoryDatabase {
     }
     for (const id of revokedLeases) {
       this.leases.set(id, { ttlSeconds: 0, expiresAtMs: now, seq: next.leaseSeq, revoked: true })
+    }
+    if (alarms !== undefined) {
+      const kept = this.alarms.filter(({ memberId, alarm }) => {
+        return !alarms.disarmed.some((other) => other.memberId === memberId && other.alarm === alarm)
+      })
+      this.alarms = [...kept, ...alarms.raised]
     }
     this.head = next
     this.compactions.add(next.compactRevision)

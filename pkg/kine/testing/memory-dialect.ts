@@ -66,10 +66,10 @@ export class MemoryDialect implements Dialect {
   async open(): Promise<StoredState> {
     this.#closed = false
     await this.#call()
-    const { head, prunedRevision, leasesPrunedSeq } = this.database
+    const { head, prunedRevision, leasesPrunedSeq, alarms } = this.database
     const { changes } = await this.#leasesAfter(leasesPrunedSeq - 1)
     const leases = changes.map(({ record }) => record).filter((record) => record !== undefined)
-    return { ...head, clusterId: 1, memberId: 2, prunedRevision, leases }
+    return { ...head, clusterId: 1, memberId: 2, prunedRevision, leases, alarms }
   }
 
   async readIndex(after: Key | undefined): Promise<readonly KeyVersion[]> {
@@ -195,7 +195,7 @@ export class MemoryDialect implements Dialect {
 
   async #leasesAfter(after: number): Promise<LeaseChanges> {
     await this.#call(this.beforeRead)
-    const { leases, head, leasesPrunedSeq } = this.database
+    const { leases, alarms, head, leasesPrunedSeq } = this.database
     const reset = after < leasesPrunedSeq
     const changes: LeaseChange[] = []
     for (const [id, { seq, revoked, ttlSeconds, expiresAtMs }] of leases) {
@@ -203,7 +203,7 @@ export class MemoryDialect implements Dialect {
       const record: LeaseRecord = { id, ttlSeconds, remainingMs: expiresAtMs - performance.now() }
       changes.push({ id, record: revoked ? undefined : record })
     }
-    return { changes, seq: head.leaseSeq, reset }
+    return { changes, alarms, seq: head.leaseSeq, reset }
   }
 
   async #call(hook?: () => Promise<void> | void): Promise<void> {

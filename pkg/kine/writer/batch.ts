@@ -1,3 +1,5 @@
+import { alarmChanges, withAlarm, withoutAlarm } from '#pkg/kine/alarm/alarms.ts'
+import type { AlarmMember, Alarms } from '#pkg/kine/alarm/alarms.ts'
 import type { Key, KeyRange, KeyVersion, LeaseId, LeaseRecord, Revision, RowId } from '#pkg/kine/backend.ts'
 import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
 import type { AppendBatch, Head } from '#pkg/kine/dialect/dialect.ts'
@@ -24,6 +26,7 @@ export interface PendingChange {
 export interface BatchBase {
   readonly index: KeyIndex
   readonly lessor: Lessor
+  readonly alarms: Pick<Alarms, 'list'>
   readonly head: Head
 }
 
@@ -44,6 +47,8 @@ export class Batch implements VersionView {
   /** Bytes of the values written. */
   bytes = 0
   readonly #base: BatchBase
+  readonly #alarmsBefore: readonly AlarmMember[]
+  #alarms: readonly AlarmMember[]
   /** Newest version of changed keys by the bytes of the key as latin1 text, tombstones included. */
   readonly #changed = new Map<string, KeyVersion>()
   #revision: Revision
@@ -52,6 +57,7 @@ export class Batch implements VersionView {
 
   constructor(base: BatchBase) {
     this.#base = base
+    this.#alarmsBefore = this.#alarms = base.alarms.list()
     this.#revision = base.head.revision
     this.#lastId = base.head.lastId
     this.compactRevision = base.head.compactRevision
@@ -69,7 +75,13 @@ export class Batch implements VersionView {
 
   /** Something must be committed. */
   get worthCommitting(): boolean {
-    return this.changes.length > 0 || this.leases.size > 0 || this.compactRevision !== this.#base.head.compactRevision
+    const { head } = this.#base
+    return this.changes.length > 0 || this.#beyondRevisions || this.compactRevision !== head.compactRevision
+  }
+
+  /** All that are raised then. */
+  get alarms(): readonly AlarmMember[] {
+    return this.#alarms
   }
 
   /** Ends one write; its changes, if any, get the next revision. */
@@ -126,6 +138,17 @@ export class Batch implements VersionView {
     this.#add({ now, value: EMPTY, replaced: previous })
   }
 
+  raise(member: AlarmMember): void {
+    this.#alarms = withAlarm(this.#alarms, member)
+  }
+
+  /** Whether it was raised. */
+  disarm(member: AlarmMember): boolean {
+    const before = this.#alarms
+    this.#alarms = withoutAlarm(before, member)
+    return this.#alarms !== before
+  }
+
   hasLease(id: LeaseId): boolean {
     return this.lease(id) !== undefined
   }
@@ -147,7 +170,7 @@ export class Batch implements VersionView {
 
   /** The head once this is committed. */
   get head(): Head {
-    const leaseSeq = this.#base.head.leaseSeq + (this.leases.size > 0 ? 1 : 0)
+    const leaseSeq = this.#base.head.leaseSeq + (this.#beyondRevisions ? 1 : 0)
     return { revision: this.#revision, lastId: this.#lastId, compactRevision: this.compactRevision, leaseSeq }
   }
 
@@ -163,9 +186,15 @@ export class Batch implements VersionView {
       })),
       leases: records,
       revokedLeases: [...this.leases].filter(([, record]) => record === undefined).map(([id]) => id),
+      ...(this.#alarms !== this.#alarmsBefore && { alarms: alarmChanges(this.#alarmsBefore, this.#alarms) }),
       after: this.#base.head,
       next: this.head,
     }
+  }
+
+  /** Leases or alarms change, which have no revision. */
+  get #beyondRevisions(): boolean {
+    return this.leases.size > 0 || this.#alarms !== this.#alarmsBefore
   }
 
   #nextId(): RowId {

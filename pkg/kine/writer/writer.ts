@@ -1,3 +1,4 @@
+import type { Alarms } from '#pkg/kine/alarm/alarms.ts'
 import type { KeyVersion, RowId, TxnRequest } from '#pkg/kine/backend.ts'
 import type { Applier } from '#pkg/kine/apply.ts'
 import type { Dialect } from '#pkg/kine/dialect/dialect.ts'
@@ -26,6 +27,7 @@ export interface WriterDeps {
   readonly dialect: Dialect
   readonly index: KeyIndex
   readonly lessor: Lessor
+  readonly alarms: Alarms
   readonly applier: Applier
   readonly keyValues: KeyValues
   readonly pins: Pins
@@ -77,7 +79,7 @@ export class Writer {
   }
 
   /**
-   * Grants, renews or revokes a lease, or sets the compact revision: `run` changes the batch and returns the outcome.
+   * Grants, renews or revokes a lease, raises or disarms an alarm, or sets the compact revision: `run` changes the batch and returns the outcome.
    * It may be run again on another batch.
    */
   change<T>(run: (batch: Batch) => T): Promise<T> {
@@ -166,8 +168,8 @@ export class Writer {
   }
 
   #evaluate(writes: readonly Write[]): Promise<Attempt> {
-    const { index, lessor, applier, keyValues } = this.#deps
-    return Attempt.make(writes, { index, lessor, head: applier.head }, keyValues)
+    const { index, lessor, alarms, applier, keyValues } = this.#deps
+    return Attempt.make(writes, { index, lessor, alarms, head: applier.head }, keyValues)
   }
 
   /** @returns false if the database has another head. @throws StoreError when the outcome is not known */
@@ -194,6 +196,7 @@ export class Writer {
     applier.apply({
       changes: batch.changes,
       leases: batch.leases,
+      alarms: batch.alarms,
       head: batch.head,
       previousKv: (version) => {
         const value = result.previousValues.get(version.id)

@@ -1,3 +1,4 @@
+import type { AlarmMember } from '#pkg/kine/alarm/alarms.ts'
 import type { LeaseRecord } from '#pkg/kine/backend.ts'
 import type { AppendBatch, Head, NewRow } from '#pkg/kine/dialect/dialect.ts'
 import { keyHash } from '#pkg/kine/dialect/mysql/key-hash.ts'
@@ -37,7 +38,7 @@ export function appendTexts(batch: AppendBatch, { locked, maxBytes }: AppendOpti
     text += (separator === INSERT && text !== '' ? ';' : '') + separator + tuple
     separator = ','
   }
-  texts.push(`${text}${leasesSql(batch)};COMMIT`)
+  texts.push(`${text}${leasesSql(batch)}${alarmsSql(batch)};COMMIT`)
   return texts
 }
 
@@ -72,6 +73,18 @@ function leasesSql({ leases, revokedLeases, next }: AppendBatch): string {
   return tuples.length === 0
     ? ''
     : `;REPLACE INTO k0s_lease(id,ttl_s,expires_at_ms,seq,revoked)VALUES${tuples.join(',')}`
+}
+
+function alarmsSql({ alarms }: AppendBatch): string {
+  if (alarms === undefined) return ''
+  const tuples = (members: readonly AlarmMember[]): string =>
+    members.map(({ memberId, alarm }) => `(${memberId},${alarm})`).join(',')
+  const raised = tuples(alarms.raised)
+  const disarmed = tuples(alarms.disarmed)
+  return (
+    (raised === '' ? '' : `;INSERT IGNORE INTO k0s_alarm(member_id,type)VALUES${raised}`) +
+    (disarmed === '' ? '' : `;DELETE FROM k0s_alarm WHERE (member_id,type) IN (${disarmed})`)
+  )
 }
 
 function leaseSql({ id, ttlSeconds, remainingMs }: LeaseRecord, seq: number): string {

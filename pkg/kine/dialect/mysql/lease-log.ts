@@ -1,4 +1,5 @@
 import type { LeaseChanges } from '#pkg/kine/dialect/dialect.ts'
+import { readAlarms } from '#pkg/kine/dialect/mysql/alarms.ts'
 import { integer, leaseId } from '#pkg/kine/dialect/mysql/row.ts'
 import type { Row, Session } from '#pkg/kine/dialect/mysql/session.ts'
 import { LEASE_COLUMNS, leaseRecord } from '#pkg/kine/dialect/mysql/snapshot.ts'
@@ -8,8 +9,10 @@ const READ_MS = 7_000
 /** See SharedLog.leasesAfter. @throws MysqlError */
 export async function leasesAfter(session: Session, seq: number): Promise<LeaseChanges> {
   const changed = await read(session, 'l.seq > ?', [seq])
-  if (seq >= changed.prunedSeq) return { ...changed, reset: false }
-  return { ...(await read(session, 'l.revoked = 0', [])), reset: true }
+  const reset = seq < changed.prunedSeq
+  const leases = reset ? await read(session, 'l.revoked = 0', []) : changed
+  // Read after the number, so not older than it.
+  return { ...leases, reset, alarms: await readAlarms(session) }
 }
 
 /** One statement, hence one moment: the figures of the head and the leases that belong to them. */
@@ -17,7 +20,7 @@ async function read(
   session: Session,
   condition: string,
   params: readonly number[],
-): Promise<Omit<LeaseChanges, 'reset'> & { readonly prunedSeq: number }> {
+): Promise<Omit<LeaseChanges, 'reset' | 'alarms'> & { readonly prunedSeq: number }> {
   const columns = `l.revoked,${LEASE_COLUMNS.replace(/^id/, 'l.id')}`
   const sql = `SELECT m.lease_seq,m.lease_pruned_seq,${columns} FROM k0s_meta m LEFT JOIN k0s_lease l ON ${condition} WHERE m.id = 1`
   const rows = await session.execute(sql, params, READ_MS)

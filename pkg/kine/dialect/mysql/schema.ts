@@ -11,6 +11,8 @@ import type { Logger } from '#pkg/log/logger.ts'
 
 /** A definition waits for transactions that use its table. */
 const DEFINITION_MS = 60_000
+/** Schema version from which on alarms are kept; a database that is only read may be older. */
+export const ALARM_VERSION = 2
 /** For whoever is creating or changing the tables at this moment. */
 const SCHEMA_LOCK_SECONDS = 30
 
@@ -60,6 +62,13 @@ const META = `CREATE TABLE IF NOT EXISTS k0s_meta (
   lease_pruned_seq BIGINT NOT NULL DEFAULT 0
 ) ENGINE=InnoDB DEFAULT CHARSET=binary`
 
+/** Who raised what, see etcdserverpb.AlarmMember. */
+const ALARM = `CREATE TABLE IF NOT EXISTS k0s_alarm (
+  member_id BIGINT NOT NULL,
+  type BIGINT NOT NULL,
+  PRIMARY KEY (member_id, type)
+) ENGINE=InnoDB DEFAULT CHARSET=binary`
+
 /** Every definition is a commit of its own in MySQL, so each step can be run again. */
 export const STEPS: readonly SchemaStep<Session, Promise<void>>[] = [
   {
@@ -71,6 +80,13 @@ export const STEPS: readonly SchemaStep<Session, Promise<void>>[] = [
       const figures = [randomInt(1, 2 ** 47), randomInt(1, 2 ** 47), compactRevision]
       const columns = 'id, schema_version, cluster_id, member_id, compact_rev'
       await session.query(`INSERT IGNORE INTO k0s_meta (${columns}) VALUES (1, 0, ${figures.join(',')})`, DEFINITION_MS)
+    },
+  },
+  {
+    to: ALARM_VERSION,
+    what: 'keep alarms',
+    run: async (session) => {
+      await session.query(ALARM, DEFINITION_MS)
     },
   },
 ]

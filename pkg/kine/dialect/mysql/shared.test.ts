@@ -1,23 +1,17 @@
 import assert from 'node:assert/strict'
+import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
 import type { Head } from '#pkg/kine/dialect/dialect.ts'
 import { MysqlDialect } from '#pkg/kine/dialect/mysql/mysql.ts'
 import { parseEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import type { DatabaseTlsFiles } from '#pkg/kine/endpoint/tls.ts'
 import { KineError, StoreError } from '#pkg/kine/errors.ts'
 import { batchAfter, FRESH, newRow } from '#pkg/kine/testing/batches.ts'
+import { eventually } from '#pkg/kine/testing/eventually.ts'
 import { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
-import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 
 const POOL = { maxOpen: 4, maxIdle: 4, maxIdleMs: 60_000, maxLifetimeMs: 0 }
 const unavailable = (error: unknown): boolean => error instanceof StoreError && error.kind === 'unavailable'
-
-async function eventually(what: string, check: () => unknown): Promise<void> {
-  for (let tries = 0; !((await check()) as boolean); tries += 1) {
-    assert.ok(tries < 500, `never: ${what}`)
-    await sleep(20)
-  }
-}
 
 describe('MysqlDialect, shared', function () {
   this.timeout(60_000)
@@ -26,12 +20,12 @@ describe('MysqlDialect, shared', function () {
   let lines: string[]
   const opened: MysqlDialect[] = []
 
-  const dialectAt = (endpoint: string, tls?: DatabaseTlsFiles): MysqlDialect => {
+  const dialectAt = (endpoint: string, tls?: DatabaseTlsFiles, readOnly = false): MysqlDialect => {
     const parsed = parseEndpoint(endpoint, tls)
     assert.ok(parsed.type === 'mysql')
     const line = (message: string, fields?: unknown): void => void lines.push(`${message} ${JSON.stringify(fields)}`)
     const log = { ...silentLogger, info: line, warn: line, error: line }
-    const dialect = new MysqlDialect({ endpoint: parsed, pool: POOL }, { log })
+    const dialect = new MysqlDialect({ endpoint: parsed, pool: POOL, readOnly }, { log })
     opened.push(dialect)
     return dialect
   }
@@ -131,13 +125,45 @@ describe('MysqlDialect, shared', function () {
       return { ...rest, changes: changes.map(({ id, record }) => [id, record?.ttlSeconds]).sort() }
     }
     const seven = [7, 10]
-    assert.deepEqual(await told(0), { changes: [[big, undefined], seven], seq: 2, prunedSeq: 0, reset: false })
-    assert.deepEqual(await told(2), { changes: [], seq: 2, prunedSeq: 0, reset: false })
+    assert.deepEqual(await told(0), {
+      changes: [[big, undefined], seven],
+      seq: 2,
+      prunedSeq: 0,
+      reset: false,
+      alarms: [],
+    })
+    assert.deepEqual(await told(2), { changes: [], seq: 2, prunedSeq: 0, reset: false, alarms: [] })
     await server.query('UPDATE k0s_lease SET expires_at_ms = 0 WHERE revoked', name())
     await one.append(batchAfter(revoked.next, [newRow(2, 'a')]))
     await one.prune(1)
-    assert.deepEqual(await told(1), { changes: [seven], seq: 2, prunedSeq: 2, reset: true })
-    assert.deepEqual(await told(2), { changes: [], seq: 2, prunedSeq: 2, reset: false })
+    assert.deepEqual(await told(1), { changes: [seven], seq: 2, prunedSeq: 2, reset: true, alarms: [] })
+    assert.deepEqual(await told(2), { changes: [], seq: 2, prunedSeq: 2, reset: false, alarms: [] })
+  })
+
+  it('keeps alarms, in a database that knew none too, and tells other instances', async () => {
+    const one = dialectAt(url)
+    await one.open()
+    await server.query('DROP TABLE k0s_alarm', name())
+    await server.query('UPDATE k0s_meta SET schema_version = 1', name())
+    assert.deepEqual((await dialectAt(url, undefined, true).open()).alarms, [])
+    const two = dialectAt(url)
+    await two.open()
+    assert.match(lines.join(), /keep alarms/)
+    const full = { memberId: 2n ** 62n, alarm: AlarmType.noSpace }
+    const corrupt = { memberId: -5, alarm: AlarmType.corrupt }
+    const first = batchAfter(FRESH, [newRow(2, 'a')])
+    const raised = {
+      ...first,
+      next: { ...first.next, leaseSeq: 1 },
+      alarms: { raised: [full, corrupt], disarmed: [] },
+    }
+    assert.ok((await one.append(raised)).committed)
+    assert.deepEqual(new Set((await two.shared.leasesAfter(0)).alarms), new Set([full, corrupt]))
+    const next = { ...raised.next, leaseSeq: 2 }
+    const disarmed = { ...batchAfter(raised.next, []), next, alarms: { raised: [], disarmed: [corrupt] } }
+    assert.ok((await two.append(disarmed)).committed)
+    assert.deepEqual((await one.shared.leasesAfter(2)).alarms, [full])
+    assert.deepEqual((await dialectAt(url).open()).alarms, [full])
   })
 
   it('hears of commits soon, after a crash of the database too, and says once that it is away', async () => {

@@ -1,8 +1,10 @@
 import type { KeyVersion, LeaseRecord } from '#pkg/kine/backend.ts'
 import type { StoredState } from '#pkg/kine/dialect/dialect.ts'
+import { readAlarms } from '#pkg/kine/dialect/mysql/alarms.ts'
 import { NOW_MS } from '#pkg/kine/dialect/mysql/append-sql.ts'
 import { HEAD_COLUMNS, headOf } from '#pkg/kine/dialect/mysql/head.ts'
 import { integer, keyVersion, leaseId, VERSION_COLUMNS } from '#pkg/kine/dialect/mysql/row.ts'
+import { ALARM_VERSION } from '#pkg/kine/dialect/mysql/schema.ts'
 import type { Row, Session } from '#pkg/kine/dialect/mysql/session.ts'
 
 const QUERY_MS = 30_000
@@ -37,15 +39,17 @@ export class Snapshot {
 
   /** @throws MysqlError */
   async state(): Promise<StoredState> {
-    const columns = `${HEAD_COLUMNS},cluster_id,member_id,pruned_rev`
+    const columns = `${HEAD_COLUMNS},cluster_id,member_id,pruned_rev,schema_version`
     const rows = (await this.#session.query(`SELECT ${columns} FROM k0s_meta WHERE id = 1`, QUERY_MS)) as readonly Row[]
     const leases = await this.#session.query(`SELECT ${LEASE_COLUMNS} FROM k0s_lease WHERE revoked = 0`, QUERY_MS)
+    const alarms = integer(rows[0]?.[7]) < ALARM_VERSION ? [] : await readAlarms(this.#session)
     return {
       ...headOf(rows),
       clusterId: integer(rows[0]?.[4]),
       memberId: integer(rows[0]?.[5]),
       prunedRevision: integer(rows[0]?.[6]),
       leases: (leases as readonly Row[]).map((row) => leaseRecord(row)),
+      alarms,
     }
   }
 

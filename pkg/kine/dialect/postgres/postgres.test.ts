@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
 import type { KeyVersion } from '#pkg/kine/backend.ts'
 import type { AppendBatch, Head, NewRow } from '#pkg/kine/dialect/dialect.ts'
 import { PostgresDialect } from '#pkg/kine/dialect/postgres/postgres.ts'
@@ -6,8 +7,8 @@ import { parseEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import type { DatabaseTlsFiles } from '#pkg/kine/endpoint/tls.ts'
 import { KineError, StoreError } from '#pkg/kine/errors.ts'
 import { IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
+import { eventually } from '#pkg/kine/testing/eventually.ts'
 import { PostgresServer } from '#pkg/kine/testing/postgres-server.ts'
-import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
 const b = (text: string): Buffer<ArrayBuffer> => Buffer.from(text)
@@ -55,11 +56,10 @@ class RecordingLogger implements Logger {
   child = (): Logger => this
 }
 
-async function eventually(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await check()); tries += 1) {
-    assert.ok(tries < 500, `never: ${what}`)
-    await sleep(20)
-  }
+interface DialectSettings {
+  readonly tls?: DatabaseTlsFiles
+  readonly connectTimeoutMs?: number
+  readonly readOnly?: boolean
 }
 
 describe('PostgresDialect', function () {
@@ -69,11 +69,14 @@ describe('PostgresDialect', function () {
   let url: string
   const opened: PostgresDialect[] = []
 
-  const dialectAt = (endpoint: string, tls?: DatabaseTlsFiles, connectTimeoutMs = 10_000): PostgresDialect => {
+  const dialectAt = (
+    endpoint: string,
+    { tls, connectTimeoutMs = 10_000, readOnly = false }: DialectSettings = {},
+  ): PostgresDialect => {
     const parsed = parseEndpoint(endpoint, tls)
     assert.ok(parsed.type === 'postgres')
     // A connection may take its time where the tests share two processors; how long is only of interest when it hangs.
-    const dialect = new PostgresDialect({ endpoint: { ...parsed, connectTimeoutMs }, pool }, { log })
+    const dialect = new PostgresDialect({ endpoint: { ...parsed, connectTimeoutMs }, pool, readOnly }, { log })
     opened.push(dialect)
     return dialect
   }
@@ -118,7 +121,7 @@ describe('PostgresDialect', function () {
     const again = dialectAt(url)
     const { clusterId, memberId, ...reopened } = await again.open()
     assert.deepEqual([clusterId, memberId], [state.clusterId, state.memberId])
-    assert.deepEqual(reopened, { ...second.next, prunedRevision: -1, leases: [] })
+    assert.deepEqual(reopened, { ...second.next, prunedRevision: -1, leases: [], alarms: [] })
   })
 
   it('lets two instances start together, and the slower one lose the swap', async () => {
@@ -274,6 +277,30 @@ describe('PostgresDialect', function () {
     assert.deepEqual([again.changes.map(({ id }) => id), again.reset], [[7], true])
   })
 
+  it('keeps alarms, in a database that knew none too, and tells other instances', async () => {
+    const name = new URL(url).pathname.slice(1)
+    const one = dialectAt(url)
+    const state = await one.open()
+    await server.query('DROP TABLE k0s_alarm; UPDATE k0s_meta SET schema_version = 1', name)
+    const reading = dialectAt(url, { readOnly: true })
+    assert.deepEqual((await reading.open()).alarms, [])
+    const two = dialectAt(url)
+    await two.open()
+    assert.match(log.lines.join(), /keep alarms/)
+    const full = { memberId: 2n ** 62n, alarm: AlarmType.noSpace }
+    const corrupt = { memberId: -5, alarm: AlarmType.corrupt }
+    const raised = batch(state, [row(2, 'a')], {
+      alarms: { raised: [full, corrupt], disarmed: [] },
+      head: { leaseSeq: 1 },
+    })
+    assert.ok((await one.append(raised)).committed)
+    assert.deepEqual(new Set((await two.shared.leasesAfter(0)).alarms), new Set([full, corrupt]))
+    const disarmed = batch(raised.next, [], { alarms: { raised: [], disarmed: [corrupt] }, head: { leaseSeq: 2 } })
+    assert.ok((await two.append(disarmed)).committed)
+    assert.deepEqual((await one.shared.leasesAfter(2)).alarms, [full])
+    assert.deepEqual((await dialectAt(url).open()).alarms, [full])
+  })
+
   it('hears of commits within milliseconds, after a restart of the database too', async () => {
     const [one, two] = [dialectAt(url), dialectAt(url)]
     const state = await one.open()
@@ -342,7 +369,7 @@ describe('PostgresDialect', function () {
   })
 
   it('does not wait for a database that hangs', async () => {
-    const dialect = dialectAt(url, undefined, 1_000)
+    const dialect = dialectAt(url, { connectTimeoutMs: 1_000 })
     await dialect.open()
     await dialect.shared.head()
     await server.freeze(true)
@@ -401,7 +428,7 @@ describe('PostgresDialect', function () {
   it('speaks TLS with a client certificate', async () => {
     const { ca: caFile, clientCert: certFile, clientKey: keyFile } = server.certificates ?? assert.fail()
     const endpoint = server.url('tls_only')
-    assert.equal((await dialectAt(endpoint, { caFile, certFile, keyFile }).open()).revision, 1)
+    assert.equal((await dialectAt(endpoint, { tls: { caFile, certFile, keyFile } }).open()).revision, 1)
     assert.equal((await dialectAt(`${endpoint}?sslmode=require`).open()).revision, 1)
     assert.equal((await dialectAt(endpoint).open()).revision, 1)
     await assert.rejects(dialectAt(`${endpoint}?sslmode=disable`).open(), KineError)

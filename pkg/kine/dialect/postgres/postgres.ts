@@ -19,9 +19,9 @@ import { Pool } from '#pkg/kine/dialect/postgres/pool.ts'
 import type { PoolOptions } from '#pkg/kine/dialect/postgres/pool.ts'
 import { Reader } from '#pkg/kine/dialect/postgres/reader.ts'
 import type { Row } from '#pkg/kine/dialect/postgres/row.ts'
-import { checkReadable, migrate } from '#pkg/kine/dialect/postgres/schema.ts'
-import { NOTIFY, STATE } from '#pkg/kine/dialect/postgres/statements.ts'
-import { readHead } from '#pkg/kine/dialect/postgres/version.ts'
+import { checkReadable, holdsAlarms, migrate } from '#pkg/kine/dialect/postgres/schema.ts'
+import { ALARMS, NOTIFY, STATE } from '#pkg/kine/dialect/postgres/statements.ts'
+import { readAlarms, readHead } from '#pkg/kine/dialect/postgres/version.ts'
 import { Writer } from '#pkg/kine/dialect/postgres/writer.ts'
 import type { PostgresEndpoint } from '#pkg/kine/endpoint/postgres.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
@@ -143,7 +143,7 @@ export class PostgresDialect implements Dialect {
 
 async function readState(connection: Connection): Promise<StoredState> {
   const leases: LeaseRecord[] = []
-  const states: Omit<StoredState, 'leases'>[] = []
+  const states: Omit<StoredState, 'leases' | 'alarms'>[] = []
   const onRow = (row: Row): void => {
     const head = readHead(row)
     states.push({ ...head, clusterId: row.number(), memberId: row.number(), prunedRevision: row.number() })
@@ -152,5 +152,9 @@ async function readState(connection: Connection): Promise<StoredState> {
   await connection.query(STATE, [], { timeoutMs: OPEN_TIMEOUT_MS, onRow })
   const [state] = states
   if (state === undefined) throw new StoreError('unavailable', { cause: new Error('the head is missing') })
-  return { ...state, leases }
+  const timeoutMs = OPEN_TIMEOUT_MS
+  const alarms = (await holdsAlarms(connection))
+    ? await connection.first(ALARMS, [], { timeoutMs, read: readAlarms })
+    : []
+  return { ...state, leases, alarms: alarms ?? [] }
 }

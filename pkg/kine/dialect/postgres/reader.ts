@@ -24,7 +24,7 @@ import {
   VALUES,
   VERSIONS,
 } from '#pkg/kine/dialect/postgres/statements.ts'
-import { readHead, readVersion, versionAt } from '#pkg/kine/dialect/postgres/version.ts'
+import { readAlarms, readHead, readVersion, versionAt } from '#pkg/kine/dialect/postgres/version.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
 
 const READ_TIMEOUT_MS = 15_000
@@ -91,9 +91,9 @@ export class Reader {
 
   async leasesAfter(seq: number): Promise<LeaseChanges> {
     const changes: LeaseChange[] = []
-    let head = { seq, reset: false }
+    let head: Omit<LeaseChanges, 'changes'> = { seq, reset: false, alarms: [] }
     await this.#query(LEASES_AFTER, [seq], (row) => {
-      if (row.null()) head = { seq: row.number(), reset: row.number() === 1 }
+      if (row.null()) head = { seq: row.number(), reset: row.number() === 1, alarms: readAlarms(row) }
       else changes.push(readLeaseChange(row))
     })
     return { changes, ...head }

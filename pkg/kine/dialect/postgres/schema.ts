@@ -55,6 +55,11 @@ CREATE TABLE k0s_meta (
 ) WITH (fillfactor = 10);
 `
 
+/** Who raised what, see etcdserverpb.AlarmMember. */
+const ALARM = `
+CREATE TABLE k0s_alarm (member_id bigint NOT NULL, type bigint NOT NULL, PRIMARY KEY (member_id, type));
+`
+
 /** Every layout there has been, as the steps that lead from one to the next; kept in k0s_meta.schema_version. */
 const STEPS: readonly SchemaStep<Connection, Promise<void>>[] = [
   {
@@ -70,6 +75,7 @@ const STEPS: readonly SchemaStep<Connection, Promise<void>>[] = [
       )
     },
   },
+  { to: 2, what: 'keep alarms', run: (db) => script(db, ALARM) },
 ]
 
 /** Layout that this program writes. */
@@ -102,6 +108,11 @@ export async function checkReadable(db: Connection): Promise<'ours' | 'upstream'
   }
   if (await exists(db, 'kine')) return 'upstream'
   throw new KineError('the database is no datastore: it has neither the table k0s_log nor the table kine')
+}
+
+/** Whether alarms are kept: not before the second layout, which a database that is only read may not have. */
+export function holdsAlarms(db: Connection): Promise<boolean> {
+  return exists(db, 'k0s_alarm')
 }
 
 function missingSteps(steps: typeof STEPS, version: number): typeof STEPS {

@@ -23,6 +23,11 @@ export const STATE = statement(
    FROM k0s_meta LEFT JOIN k0s_lease l ON NOT l.revoked WHERE one`,
 )
 
+/** The alarms as text, `member:type,member:type`. */
+const ALARM_LIST = "(SELECT coalesce(string_agg(member_id || ':' || type, ','), '') FROM k0s_alarm)"
+
+export const ALARMS = statement('alarms', [], `SELECT ${ALARM_LIST}`)
+
 export const READ_HEAD = statement('head', [], `SELECT ${HEAD} FROM k0s_meta WHERE one`)
 
 /** Waits for whoever commits. */
@@ -36,19 +41,26 @@ export const LOCK_HEAD = statement('lock', [], `SELECT ${HEAD} FROM k0s_meta WHE
  * The update waits for a commit of another instance and then looks at the head that this one made, as READ COMMITTED does.
  * set_config: a commit must be durable whatever the database or a pooler sets; remote_apply is more than durable.
  */
-function append(name: string, withLeases: boolean): Statement {
+function append(name: string, withLeases: boolean, withAlarms = false): Statement {
   const leases = `, leases AS (
     INSERT INTO k0s_lease (id, ttl_s, expires_at_ms, seq, revoked)
     SELECT l.id, l.ttl_s, ${NOW_MS} + l.remaining_ms, $8, l.ttl_s = 0
     FROM head, unnest($19, $20, $21) AS l (id, ttl_s, remaining_ms)
     ON CONFLICT (id) DO UPDATE
     SET ttl_s = excluded.ttl_s, expires_at_ms = excluded.expires_at_ms, seq = excluded.seq, revoked = excluded.revoked)`
+  const alarms = `, raised AS (
+    INSERT INTO k0s_alarm (member_id, type) SELECT a.member_id, a.type FROM head, unnest($22, $23) AS a (member_id, type)
+    ON CONFLICT DO NOTHING),
+    disarmed AS (
+    DELETE FROM k0s_alarm USING head, unnest($24, $25) AS a (member_id, type)
+    WHERE k0s_alarm.member_id = a.member_id AND k0s_alarm.type = a.type)`
   const types = [int8, int8, int8, int8, int8, int8, int8, int8, text, text]
   const rowTypes = [int8s, int8s, int8s, int8s, int8s, byteas, byteas, int8s]
   const leaseTypes = withLeases ? [int8s, int8s, int8s] : []
+  const alarmTypes = withAlarms ? [int8s, int8s, int8s, int8s] : []
   return statement(
     name,
-    [...types, ...rowTypes, ...leaseTypes],
+    [...types, ...rowTypes, ...leaseTypes, ...alarmTypes],
     `WITH head AS (
       UPDATE k0s_meta SET revision = $5, last_id = $6, compact_rev = $7, lease_seq = $8
       WHERE one AND revision = $1 AND last_id = $2 AND compact_rev = $3 AND lease_seq = $4
@@ -59,6 +71,7 @@ function append(name: string, withLeases: boolean): Statement {
       SELECT r.id, r.rev, r.create_rev, r.version, r.lease, ${hash('r.key')}, r.key, r.value
       FROM head, unnest($11, $12, $13, $14, $15, $16, $17) AS r (id, rev, create_rev, version, lease, key, value))
     ${withLeases ? leases : ''}
+    ${withAlarms ? alarms : ''}
     SELECT 0::bigint, NULL::bytea, durable, pg_notify($9, $10)::text FROM head
     UNION ALL
     SELECT p.id, p.value, NULL, NULL FROM head, k0s_log p WHERE p.id = ANY ($18)`,
@@ -68,6 +81,8 @@ function append(name: string, withLeases: boolean): Statement {
 export const APPEND = append('append', false)
 /** With granted, renewed and revoked leases: the latter have a time to live of 0. */
 export const APPEND_LEASES = append('append_leases', true)
+/** With alarms that are raised or disarmed, and leases. */
+export const APPEND_ALARMS = append('append_alarms', true, true)
 
 /** Newest version of each key, in the order of the hashes: pages need an order, not that of the keys. */
 const newestOfEach = (where: string): string =>
@@ -118,16 +133,16 @@ function log(name: string, withPrevious: boolean): Statement {
 export const LOG = log('log', false)
 export const LOG_WITH_PREVIOUS = log('log_previous', true)
 
-/** First the sequence number and whether the list is complete (0 or 1), then the leases changed after $1, or all. */
+/** First the sequence number, whether the list is complete (0 or 1), and the alarms; then the leases changed after $1, or all. */
 export const LEASES_AFTER = statement(
   'leases',
   [int8],
-  `SELECT NULL::bigint, lease_seq, (lease_pruned_seq > $1)::int::bigint FROM k0s_meta WHERE one
+  `SELECT NULL::bigint, lease_seq, (lease_pruned_seq > $1)::int::bigint, ${ALARM_LIST} FROM k0s_meta WHERE one
    UNION ALL
-   SELECT l.id, CASE WHEN l.revoked THEN 0 ELSE l.ttl_s END, l.expires_at_ms - ${NOW_MS}
+   SELECT l.id, CASE WHEN l.revoked THEN 0 ELSE l.ttl_s END, l.expires_at_ms - ${NOW_MS}, NULL
    FROM k0s_meta m, k0s_lease l WHERE m.one AND m.lease_pruned_seq <= $1 AND l.seq > $1
    UNION ALL
-   SELECT l.id, l.ttl_s, l.expires_at_ms - ${NOW_MS}
+   SELECT l.id, l.ttl_s, l.expires_at_ms - ${NOW_MS}, NULL
    FROM k0s_meta m, k0s_lease l WHERE m.one AND m.lease_pruned_seq > $1 AND NOT l.revoked`,
 )
 

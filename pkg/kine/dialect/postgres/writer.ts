@@ -4,7 +4,7 @@ import type { Access } from '#pkg/kine/dialect/postgres/access.ts'
 import type { Connection } from '#pkg/kine/dialect/postgres/connection.ts'
 import { ConnectionLostError, toStoreError } from '#pkg/kine/dialect/postgres/errors.ts'
 import type { Param } from '#pkg/kine/dialect/postgres/message-writer.ts'
-import { APPEND, APPEND_LEASES, LOCK_HEAD } from '#pkg/kine/dialect/postgres/statements.ts'
+import { APPEND, APPEND_ALARMS, APPEND_LEASES, LOCK_HEAD } from '#pkg/kine/dialect/postgres/statements.ts'
 import { readHead } from '#pkg/kine/dialect/postgres/version.ts'
 
 /** As long as etcd gives a request; whether it was committed must then be found out from the head. */
@@ -38,7 +38,7 @@ export class Writer {
     const connection = locked ?? (await this.#connect())
     const previousValues = new Map<RowId, Buffer>()
     const answered: RowId[] = []
-    const statement = hasLeases(batch) ? APPEND_LEASES : APPEND
+    const statement = batch.alarms !== undefined ? APPEND_ALARMS : hasLeases(batch) ? APPEND_LEASES : APPEND
     const appended = connection.query(statement, appendParams(batch, this.#channel()), {
       timeoutMs: COMMIT_TIMEOUT_MS,
       onRow: (row) => {
@@ -101,9 +101,9 @@ function hasLeases({ leases, revokedLeases }: AppendBatch): boolean {
   return leases.length + revokedLeases.length > 0
 }
 
-/** Parameters of APPEND and APPEND_LEASES. */
+/** Parameters of APPEND, APPEND_LEASES and APPEND_ALARMS. */
 function appendParams(batch: AppendBatch, channel: string): readonly Param[] {
-  const { rows, leases, revokedLeases, after, next } = batch
+  const { rows, leases, revokedLeases, alarms, after, next } = batch
   const heads = [after, next].flatMap((head) => [head.revision, head.lastId, head.compactRevision, head.leaseSeq])
   const params: Param[] = [
     ...heads,
@@ -118,11 +118,16 @@ function appendParams(batch: AppendBatch, channel: string): readonly Param[] {
     { byteas: rows.map(({ value }) => value) },
     { int8s: rows.map(({ previousId }) => previousId).filter((id) => id > 0) },
   ]
-  if (!hasLeases(batch)) return params
+  if (!hasLeases(batch) && alarms === undefined) return params
+  const alarmLists = alarms === undefined ? [] : [alarms.raised, alarms.disarmed]
   return [
     ...params,
     { int8s: [...leases.map(({ id }) => id), ...revokedLeases] },
     { int8s: [...leases.map(({ ttlSeconds }) => ttlSeconds), ...revokedLeases.map(() => 0)] },
     { int8s: [...leases.map(({ remainingMs }) => Math.round(remainingMs)), ...revokedLeases.map(() => 0)] },
+    ...alarmLists.flatMap((members) => [
+      { int8s: members.map(({ memberId }) => memberId) },
+      { int8s: members.map(({ alarm }) => alarm) },
+    ]),
   ]
 }

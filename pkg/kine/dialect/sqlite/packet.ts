@@ -23,7 +23,7 @@ export class PacketWriter {
     this.#length = this.#buffer.writeDoubleLE(value, this.#length)
   }
 
-  /** An id of a lease; SQLite gives those beyond 2^53 as text, see leaseIdColumn in schema.ts. */
+  /** An id of a lease; SQLite gives those beyond 2^53 as text, see int64Column in schema.ts. */
   leaseId(id: LeaseId | string): void {
     this.#reserve(8)
     const exact = typeof id === 'number' ? id : BigInt(id)

@@ -42,11 +42,17 @@ CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl_s INTEGER NOT NULL, expires_at_m
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `
 
+/** Schema version from which on alarms are kept; a file that is only read may be older. */
+export const ALARM_VERSION = 3
+const ALARM = `
+CREATE TABLE alarm (member_id INTEGER NOT NULL, type INTEGER NOT NULL, PRIMARY KEY (member_id, type)) STRICT, WITHOUT ROWID;
+`
+
 /** Kubernetes objects overflow 4 KiB pages. Only has an effect before the first write. */
 const PAGE_SIZE_BYTES = 8192
 
-/** A column with ids of leases as better-sqlite3 is to give them: beyond 2^53 as text, because it would round them. */
-export function leaseIdColumn(column: string): string {
+/** A column with ids, as of leases, as better-sqlite3 is to give them: beyond 2^53 as text, because it would round them. */
+export function int64Column(column: string): string {
   return `CASE WHEN ${column} BETWEEN -9007199254740991 AND 9007199254740991 THEN ${column} ELSE CAST(${column} AS TEXT) END`
 }
 
@@ -54,7 +60,7 @@ export function leaseIdColumn(column: string): string {
 export const CHECKPOINT_BYTES = 8 * 1024 * 1024
 
 /** A version of a key; `value` itself is not read for its size. */
-export const VERSION_COLUMNS = `id, rev AS modRevision, key, create_rev AS createRevision, version, ${leaseIdColumn('lease')} AS lease, length(value) AS valueSize`
+export const VERSION_COLUMNS = `id, rev AS modRevision, key, create_rev AS createRevision, version, ${int64Column('lease')} AS lease, length(value) AS valueSize`
 
 /** Figures of the `meta` table. `unlinked` is 1 while there are rows whose prev_id is still to be found. */
 export type MetaName = 'cluster_id' | 'member_id' | 'compact_rev' | 'pruned_rev' | 'unlinked'
@@ -111,6 +117,7 @@ const STEPS: readonly SchemaStep<Connection>[] = [
       link(db)
     },
   },
+  { to: ALARM_VERSION, what: 'keep alarms', run: (db) => db.exec(ALARM) },
 ]
 
 /** Layout that this program writes. */

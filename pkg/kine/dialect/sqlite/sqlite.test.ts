@@ -199,6 +199,7 @@ describe('SqliteDialect', function () {
       compactRevision: 2,
       prunedRevision: -1,
       leaseSeq: 0,
+      alarms: [],
     })
     const [{ remainingMs, ...rest } = lease] = leases
     assert.deepEqual([leases.length, rest], [1, { id: lease.id, ttlSeconds: 7 }])
@@ -215,7 +216,7 @@ describe('SqliteDialect', function () {
       await file.write(bytes, 0, 4, 60)
     }
     const cases: [number, RegExp][] = [
-      [99, /schema version 99 is newer than 2; run the version of k0s that wrote it/],
+      [99, /schema version 99 is newer than 3; run the version of k0s that wrote it/],
       [0, /holds other tables/],
     ]
     for (const [version, message] of cases) {
@@ -226,7 +227,7 @@ describe('SqliteDialect', function () {
         (error: unknown) => error instanceof KineError && message.test(error.message),
       )
     }
-    await setVersion(2)
+    await setVersion(3)
     dialect = await open()
     await dialect.open()
   })

@@ -106,6 +106,13 @@ export class SqliteDialect implements Dialect {
     }
     packet.number(batch.revokedLeases.length)
     for (const id of batch.revokedLeases) packet.leaseId(id)
+    for (const members of [batch.alarms?.raised ?? [], batch.alarms?.disarmed ?? []]) {
+      packet.number(members.length)
+      for (const { memberId, alarm } of members) {
+        packet.leaseId(memberId)
+        packet.number(alarm)
+      }
+    }
     packet.number(batch.next.compactRevision === batch.after.compactRevision ? UNCHANGED : batch.next.compactRevision)
     return { committed: true, previousValues: readIdValues(await this.#write('append', packet.finish())) }
   }

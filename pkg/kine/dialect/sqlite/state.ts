@@ -1,7 +1,9 @@
-import type { LeaseRecord } from '#pkg/kine/backend.ts'
+import { toAlarmType } from '#pkg/kine/alarm/alarms.ts'
+import type { AlarmMember } from '#pkg/kine/alarm/alarms.ts'
+import type { LeaseId, LeaseRecord } from '#pkg/kine/backend.ts'
 import type { StoredState } from '#pkg/kine/dialect/dialect.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
-import { getMeta, holdsLog, leaseIdColumn } from '#pkg/kine/dialect/sqlite/schema.ts'
+import { ALARM_VERSION, getMeta, holdsLog, int64Column } from '#pkg/kine/dialect/sqlite/schema.ts'
 import { UPSTREAM_ONLY } from '#pkg/kine/import/incomplete.ts'
 import { canonicalInt64 } from '#pkg/kine/wire/int64.ts'
 
@@ -11,10 +13,10 @@ export function readState(db: Connection): StoredState {
   const last = db.rows<[], { id: number; rev: number }>('SELECT id, rev FROM log ORDER BY id DESC LIMIT 1').get()
   const leases = db
     .rows<[number], StoredLease>(
-      `SELECT ${leaseIdColumn('id')} AS id, ttl_s AS ttlSeconds, expires_at_ms - ? AS remainingMs FROM lease`,
+      `SELECT ${int64Column('id')} AS id, ttl_s AS ttlSeconds, expires_at_ms - ? AS remainingMs FROM lease`,
     )
     .all(Date.now())
-    .map((lease) => ({ ...lease, id: typeof lease.id === 'string' ? canonicalInt64(lease.id) : lease.id }))
+    .map((lease) => ({ ...lease, id: toInt64(lease.id) }))
   return {
     clusterId: getMeta(db, 'cluster_id'),
     memberId: getMeta(db, 'member_id'),
@@ -24,7 +26,28 @@ export function readState(db: Connection): StoredState {
     prunedRevision: getMeta(db, 'pruned_rev'),
     leaseSeq: 0,
     leases,
+    alarms: readAlarms(db),
   }
+}
+
+function readAlarms(db: Connection): readonly AlarmMember[] {
+  if (db.figure('user_version') < ALARM_VERSION) return []
+  return db
+    .rows<[], StoredAlarm>(`SELECT ${int64Column('member_id')} AS memberId, type FROM alarm`)
+    .all()
+    .flatMap(({ memberId, type }) => {
+      const alarm = toAlarmType(type)
+      return alarm === undefined ? [] : [{ memberId: toInt64(memberId), alarm }]
+    })
+}
+
+function toInt64(value: number | string): LeaseId {
+  return typeof value === 'string' ? canonicalInt64(value) : value
+}
+
+interface StoredAlarm {
+  readonly memberId: number | string
+  readonly type: number
 }
 
 type StoredLease = Omit<LeaseRecord, 'id'> & { readonly id: number | string }

@@ -23,6 +23,8 @@ export class WriterConnection {
   readonly #value: Statement<[number], Buffer>
   readonly #putLease: Statement
   readonly #dropLease: Statement
+  readonly #raiseAlarm: Statement
+  readonly #disarmAlarm: Statement
   readonly #dropRow: Statement
   readonly #pageSize: number
   #walBytes = 0
@@ -41,6 +43,8 @@ export class WriterConnection {
       'INSERT INTO lease (id, ttl_s, expires_at_ms) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ttl_s = excluded.ttl_s, expires_at_ms = excluded.expires_at_ms',
     )
     this.#dropLease = db.rows('DELETE FROM lease WHERE id = ?')
+    this.#raiseAlarm = db.rows('INSERT OR IGNORE INTO alarm (member_id, type) VALUES (?, ?)')
+    this.#disarmAlarm = db.rows('DELETE FROM alarm WHERE member_id = ? AND type = ?')
     this.#dropRow = db.rows('DELETE FROM log WHERE id = ?')
   }
 
@@ -143,6 +147,9 @@ export class WriterConnection {
       this.#putLease.run(packet.leaseId(), packet.number(), packet.number() + now)
     }
     for (let leases = packet.number(); leases > 0; leases -= 1) this.#dropLease.run(packet.leaseId())
+    for (const statement of [this.#raiseAlarm, this.#disarmAlarm]) {
+      for (let alarms = packet.number(); alarms > 0; alarms -= 1) statement.run(packet.leaseId(), packet.number())
+    }
     const compactRevision = packet.number()
     if (compactRevision >= -1) setMeta(this.#db, 'compact_rev', compactRevision)
   }

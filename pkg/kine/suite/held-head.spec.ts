@@ -3,51 +3,47 @@ import { dialectFor } from '#pkg/kine/dialect/open.ts'
 import { parseEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import { Store } from '#pkg/kine/store.ts'
 import { holdMariadbHead, holdPostgresHead } from '#pkg/kine/testing/held-head.ts'
-import { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
-import { PostgresServer } from '#pkg/kine/testing/postgres-server.ts'
 import { testFiles } from '#pkg/kine/testing/servers.ts'
 import { put, query, Sink, watch } from '#pkg/kine/testing/store-requests.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
+import { DATABASES, SHARED_TARGETS } from '#pkg/kine/suite/targets.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 
 const OPTIONS = { ringBytes: 1e6, cacheBytes: 1e5, progressIntervalMs: 60_000 }
 /** Well below the time for which an instance may hold the lock. */
 const SOON_MS = 1_500
 
-interface Database extends AsyncDisposable {
+interface Database {
   readonly endpoint: string
   readonly hold: () => Promise<AsyncDisposable>
   /** Sessions that wait for a lock. */
   readonly waiting: () => Promise<number>
 }
 
-const DATABASES: Readonly<Record<string, () => Promise<Database>>> = {
+const CREATE: Readonly<Record<string, () => Promise<Database>>> = {
   postgres: async () => {
-    const server = await PostgresServer.start()
+    const server = await DATABASES.postgres()
     const endpoint = await server.createDatabase()
     return {
       endpoint,
       hold: () => holdPostgresHead(server, endpoint),
       waiting: async () => Number((await server.query('SELECT count(*) FROM pg_locks WHERE NOT granted'))[0]?.[0]),
-      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     }
   },
   mariadb: async () => {
-    const server = await MariadbServer.start()
+    const server = await DATABASES.mariadb()
     const endpoint = await server.createDatabase()
     const waiting = "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"
     return {
       endpoint,
       hold: () => holdMariadbHead(server, endpoint),
       waiting: async () => Number((await server.query(waiting))[0]?.[1]),
-      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     }
   },
 }
 
-for (const [name, start] of Object.entries(DATABASES)) {
-  describe(`two stores on one ${name} whose head is locked`, function () {
-    this.timeout(60_000)
+for (const { name } of SHARED_TARGETS) {
+  describe(`two stores on one ${name} whose head is locked`, () => {
     let database: Database
     const cleanup = new AsyncDisposableStack()
 
@@ -59,7 +55,7 @@ for (const [name, start] of Object.entries(DATABASES)) {
     }
 
     before(async () => {
-      database = cleanup.use(await start())
+      database = (await CREATE[name]?.()) ?? assert.fail(name)
     })
     after(() => cleanup.disposeAsync())
 
