@@ -28,6 +28,14 @@ export function createAgentMetrics(gauges: AgentGauges) {
     openEndpoints: new Gauge(named('open_endpoint_connections', 'Open connections to endpoints.'), () => [
       [{}, gauges.openEndpoints()],
     ]),
+    leaseLists: new Counter(named('lease_lists_total', 'Lists of server leases by HTTP response code and reason.')),
+    leaseWatches: new Counter(
+      named('lease_watches_total', 'Watches of server leases by HTTP response code and reason.'),
+    ),
+    leaseListLatency: new Histogram(
+      { ...named('lease_list_latency_seconds', 'Latency of listing server leases.'), labelled: true },
+      DIAL_BUCKETS,
+    ),
     streamPackets: new Counter(named('stream_packets_total', 'Packets by segment and type.')),
     streamErrors: new Counter(named('stream_errors_total', 'Streams that ended with an error by segment and code.')),
     serverFailures: new Counter(

@@ -147,8 +147,9 @@ export class AgentService {
       if (!stream.destroyed && !stream.closed) this.#accept(stream, headers, { nodeName, remoteAddress })
     } catch (error) {
       this.#deps.metrics.agentRefusals.add()
-      this.#deps.log.warn('agent refused', { remote: remoteAddress, err: error })
-      refuseStream(stream, 'unauthenticated', errorMessage(error))
+      const detail = error instanceof AgentRefusedError ? error.detail : undefined
+      this.#deps.log.warn('agent refused', { remote: remoteAddress, err: error, detail })
+      refuseStream(stream, error instanceof AgentRefusedError ? 'unauthenticated' : 'unavailable', errorMessage(error))
       session.close()
     }
   }

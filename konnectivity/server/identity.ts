@@ -32,9 +32,21 @@ export interface AgentAuthenticator {
 
 /** The peer may not be an agent; the message is logged and sent to it. */
 export class AgentRefusedError extends Error {
-  constructor(reason: string) {
+  /** More about the reason, for the log only. */
+  readonly detail: string | undefined
+
+  constructor(reason: string, detail?: string) {
     super(`agent refused: ${reason}`)
     this.name = 'AgentRefusedError'
+    this.detail = detail
+  }
+}
+
+/** Whether the peer may be an agent could not be found out; it may try again. */
+export class AgentUnverifiedError extends Error {
+  constructor(reason: string, options: { readonly cause: unknown }) {
+    super(`agent not verified: ${reason}`, options)
+    this.name = 'AgentUnverifiedError'
   }
 }
 

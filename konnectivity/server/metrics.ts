@@ -54,6 +54,17 @@ export function createServerMetrics(gauges: ServerGauges) {
     streamErrors: new Counter(named('stream_errors_total', 'Streams that ended with an error, by segment.')),
     lostAgents: new Counter(named('lost_agents_total', 'Agents that went without saying so before, by node.')),
     agentRefusals: new Counter(named('agent_refusals_total', 'Agents that failed authentication.')),
+    culledLeases: new Counter(named('culled_leases_count', 'Leases of servers that were gone.')),
+    leaseDeleteLatency: new Histogram(
+      { ...named('lease_delete_latency_seconds', 'Latency of deleting leases.'), labelled: true },
+      DIAL_BUCKETS,
+    ),
+    leaseDeletes: new Counter(named('lease_delete_total', 'Deletions of leases by HTTP status and reason.')),
+    leaseListLatency: new Histogram(
+      { ...named('lease_list_latency_seconds', 'Latency of listing leases.'), labelled: true },
+      DIAL_BUCKETS,
+    ),
+    leaseLists: new Counter(named('lease_list_total', 'Lists of leases by HTTP status and reason.')),
     drainedConnections: new Counter(
       named('drained_connections_total', 'Connections that a stop closed because they were idle, or cut in use.'),
     ),

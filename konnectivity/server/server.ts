@@ -14,6 +14,8 @@ import type { MovingAgents, Predecessor } from '#konnectivity/server/hand-over.t
 import { certificateAuthenticator } from '#konnectivity/server/identity.ts'
 import type { AgentAuthenticator } from '#konnectivity/server/identity.ts'
 import { LostAgents } from '#konnectivity/server/lost-agents.ts'
+import type { ServerLeaseStore } from '#konnectivity/server/kubernetes.ts'
+import { LeaseController } from '#konnectivity/server/lease-controller.ts'
 import { createServerMetrics } from '#konnectivity/server/metrics.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import { OpenConnections } from '#konnectivity/server/open-connections.ts'
@@ -30,6 +32,8 @@ export interface KonnectivityServerDeps {
   readonly log: Logger
   /** Default: client certificates of tunnel agents. */
   readonly authenticator?: AgentAuthenticator
+  /** Where this server keeps a Lease, by which agents count servers; without it, it keeps none. */
+  readonly leases?: ServerLeaseStore
 }
 
 /** Ports that the server bound; they differ from the options where those were 0. */
@@ -65,7 +69,9 @@ export class KonnectivityServer {
   readonly #health: HttpEndpoint
   readonly #admin: HttpEndpoint
   readonly #offer: HandOverOffer
+  readonly #serverId: string
   #agents: AgentService | undefined
+  #lease: LeaseController | undefined
   #predecessor: Predecessor | undefined
   #waitsForAgentsSince = performance.now()
   #hadAgent = false
@@ -77,6 +83,7 @@ export class KonnectivityServer {
   constructor(options: KonnectivityServerOptions, deps: KonnectivityServerDeps) {
     this.#options = { ...serverDefaults, ...options }
     this.#deps = deps
+    this.#serverId = options.serverId ?? randomUUID()
     this.#manager = new BackendManager({ strategies: this.#options.proxyStrategies })
     this.#manager.onAdd(() => (this.#hadAgent = true))
     this.#metrics = createServerMetrics({
@@ -138,6 +145,7 @@ export class KonnectivityServer {
       const addresses = { ...ports, serverPort: await this.#frontend.open(sharing) }
       this.#predecessor?.taken()
       if (handoverSocket !== undefined) await this.#offer.start(handoverSocket)
+      this.#startLease()
       const { udsName: socket, mode } = this.#options
       this.#deps.log.info('tunnel server listens', { ...addresses, socket, mode, successor: sharing === 'successor' })
       return addresses
@@ -159,7 +167,7 @@ export class KonnectivityServer {
   /** Agents and open connections at this moment. */
   status(): ServerStatus {
     return serverStatus({
-      serverId: this.#options.serverId,
+      serverId: this.#serverId,
       startedAt: this.#startedAt,
       manager: this.#manager,
       connections: this.#connections,
@@ -171,7 +179,7 @@ export class KonnectivityServer {
     const { handoverTimeoutMs, gracefulShutdownTimeoutMs } = this.#options
     const timeoutMs = this.#isHandedOver ? handoverTimeoutMs : gracefulShutdownTimeoutMs
     this.#predecessor?.close()
-    const endpoints = [this.#health.stop(), this.#admin.stop()]
+    const endpoints = [this.#health.stop(), this.#admin.stop(), this.#lease?.stop()]
     if (this.#isHandedOver) await sleep(LAST_KNOCK_MS)
     else if (timeoutMs > 0) this.#sendAgentsAway()
     this.#agents?.pauseAccepting()
@@ -239,6 +247,13 @@ export class KonnectivityServer {
     return !this.#hadAgent && performance.now() - this.#waitsForAgentsSince < this.#options.agentWaitMs
   }
 
+  #startLease(): void {
+    const { leases, log } = this.#deps
+    if (leases === undefined) return
+    this.#lease = new LeaseController({ serverId: this.#serverId }, { leases, metrics: this.#metrics, log })
+    this.#lease.start()
+  }
+
   async #startAgentService(sharing: PortSharing): Promise<number> {
     const { clusterCert, clusterKey, clusterCaCert, agentPort, agentBindAddress, serverCount } = this.#options
     const [certPem, keyPem, caPem] = await Promise.all([
@@ -247,7 +262,7 @@ export class KonnectivityServer {
       readPem(clusterCaCert, 'cluster-ca-cert'),
     ])
     this.#agents = new AgentService(
-      { certPem, keyPem, caPem, serverId: this.#options.serverId ?? randomUUID(), serverCount },
+      { certPem, keyPem, caPem, serverId: this.#serverId, serverCount },
       {
         authenticator: this.#deps.authenticator ?? certificateAuthenticator,
         manager: this.#manager,

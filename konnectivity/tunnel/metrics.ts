@@ -58,43 +58,51 @@ export class Gauge implements Metric {
   }
 }
 
-/** Durations by bucket. */
+/** Durations by bucket, for each combination of labels. */
 export class Histogram implements Metric {
   readonly #options: MetricOptions
   readonly #buckets: readonly number[]
-  readonly #counts: number[]
-  #sum = 0
-  #count = 0
+  readonly #series = new Map<string, { labels: Labels; counts: number[]; sum: number; count: number }>()
 
-  constructor(options: MetricOptions, buckets: readonly number[]) {
+  /** `labelled`: every observation has labels, so that nothing is shown before the first. */
+  constructor(options: MetricOptions & { readonly labelled?: boolean }, buckets: readonly number[]) {
     this.#options = options
     this.#buckets = buckets
-    this.#counts = buckets.map(() => 0)
+    if (options.labelled !== true) this.#of({})
   }
 
   /** Adds one observation, in seconds. */
-  observe(seconds: number): void {
-    this.#sum += seconds
-    this.#count += 1
+  observe(seconds: number, labels: Labels = {}): void {
+    const series = this.#of(labels)
+    series.sum += seconds
+    series.count += 1
     const bucket = this.#buckets.findIndex((limit) => seconds <= limit)
-    if (bucket >= 0) this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1
+    if (bucket >= 0) series.counts[bucket] = (series.counts[bucket] ?? 0) + 1
   }
 
   render(): string {
     const { name, help } = this.#options
-    let cumulative = 0
-    const lines = this.#buckets.map((limit, i) => {
-      cumulative += this.#counts[i] ?? 0
-      return `${name}_bucket{le="${limit}"} ${cumulative}`
+    const lines = [...this.#series.values()].flatMap(({ labels, counts, sum, count }) => {
+      let cumulative = 0
+      const line = (le: string, value: number): string => `${name}_bucket${renderLabels({ ...labels, le })} ${value}`
+      return [
+        ...this.#buckets.map((limit, i) => line(String(limit), (cumulative += counts[i] ?? 0))),
+        line('+Inf', count),
+        `${name}_sum${renderLabels(labels)} ${sum}`,
+        `${name}_count${renderLabels(labels)} ${count}`,
+      ]
     })
-    return [
-      `# HELP ${name} ${help}`,
-      `# TYPE ${name} histogram`,
-      ...lines,
-      `${name}_bucket{le="+Inf"} ${this.#count}`,
-      `${name}_sum ${this.#sum}`,
-      `${name}_count ${this.#count}`,
-    ].join('\n')
+    return [`# HELP ${name} ${help}`, `# TYPE ${name} histogram`, ...lines].join('\n')
+  }
+
+  #of(labels: Labels): { counts: number[]; sum: number; count: number } {
+    const key = renderLabels(labels)
+    let series = this.#series.get(key)
+    if (series === undefined) {
+      series = { labels, counts: this.#buckets.map(() => 0), sum: 0, count: 0 }
+      this.#series.set(key, series)
+    }
+    return series
   }
 }
 

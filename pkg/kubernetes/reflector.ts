@@ -36,7 +36,7 @@ const HEALTHY_WATCH_MS = 1_000
  * logged once per outage and tried again with growing, jittered delays. Resolves when `signal` aborts.
  */
 export async function reflect<T extends KubeObject = KubeObject>(
-  client: KubeClient,
+  client: Pick<KubeClient, 'list' | 'watch'>,
   ref: ResourceRef,
   options: ReflectOptions<T>,
 ): Promise<void> {
@@ -68,7 +68,7 @@ export async function reflect<T extends KubeObject = KubeObject>(
 }
 
 async function relist<T extends KubeObject>(
-  client: KubeClient,
+  client: Pick<KubeClient, 'list' | 'watch'>,
   ref: ResourceRef,
   store: Store<T>,
   { signal, labelSelector, fieldSelector, metadataOnly }: ReflectOptions<T>,
@@ -79,7 +79,7 @@ async function relist<T extends KubeObject>(
 }
 
 async function follow<T extends KubeObject>(
-  client: KubeClient,
+  client: Pick<KubeClient, 'list' | 'watch'>,
   ref: ResourceRef,
   store: Store<T>,
   { signal, labelSelector, fieldSelector, metadataOnly }: ReflectOptions<T>,
