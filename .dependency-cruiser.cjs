@@ -1,7 +1,7 @@
 // The layers of the code (docs/architecture): a layer imports only lower ones, L2 and L3 folders are islands.
 const layers = [
   ['L0', '^pkg/(apis|constant|errors)/'],
-  ['L1', '^pkg/(lifecycle|log|file|net|patch)/'],
+  ['L1', '^pkg/(lifecycle|log|file|net|patch|http2)/'],
   ['L2', '^(pkg/(config|certificate|assets|supervisor|kubernetes|etcd|kine|oci|nllb|sysinfo)|konnectivity)/'],
   ['L3', '^pkg/(component|applier|datastore|install|cleanup|status|token)/'],
   ['L4', '^pkg/role/'],

@@ -14,7 +14,10 @@ const CHUNK = Buffer.alloc(256 * 1024, 'x')
  * how many bytes; one byte answers that, so that what follows is a message of its own.
  */
 export async function startEndpoint(): Promise<{ readonly port: number } & AsyncDisposable> {
+  const sockets = new Set<Socket>()
   const server: Server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
     socket.on('error', () => undefined)
     socket.once('data', (request: Buffer) => {
       const [, what, bytes] = /^(\w)(\d*)\n/.exec(request.toString('latin1')) ?? []
@@ -26,7 +29,12 @@ export async function startEndpoint(): Promise<{ readonly port: number } & Async
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', 1024, resolve))
   const { port } = server.address() as AddressInfo
-  return { port, [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())) }
+  const stop = async (): Promise<void> => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    for (const socket of sockets) socket.destroy()
+    await closed
+  }
+  return { port, [Symbol.asyncDispose]: stop }
 }
 
 /** Moves `mib` in one direction over so many connections at once and returns the seconds that it took. */

@@ -1,5 +1,5 @@
-import { encodeFields } from '#pkg/kine/http2/hpack.ts'
-import type { ServerStream } from '#pkg/kine/http2/stream.ts'
+import { encodeFields } from '#pkg/http2/hpack.ts'
+import type { Http2Stream } from '#pkg/http2/stream.ts'
 import { PREFIX_BYTES, writePrefix } from '#pkg/kine/server/frames.ts'
 import { encodeMessage, GrpcCode, toStatus } from '#pkg/kine/server/status.ts'
 import type { GrpcError } from '#pkg/kine/server/status.ts'
@@ -16,11 +16,11 @@ export interface StreamedMessage {
 
 /** The answering side of one gRPC call on one HTTP/2 stream. */
 export class Call {
-  readonly #stream: ServerStream
+  readonly #stream: Http2Stream
   #drained: (() => void) | undefined
   #code: number | undefined
 
-  constructor(stream: ServerStream) {
+  constructor(stream: Http2Stream) {
     this.#stream = stream
   }
 

@@ -1,13 +1,13 @@
 import type { Server } from 'node:net'
-import { Http2Server } from '#pkg/kine/http2/server.ts'
-import type { TlsOptions } from '#pkg/kine/http2/server.ts'
-import type { ServerStream, StreamListener } from '#pkg/kine/http2/stream.ts'
+import { Http2Server } from '#pkg/http2/server.ts'
+import type { TlsOptions } from '#pkg/http2/server.ts'
+import type { Http2Stream, StreamListener } from '#pkg/http2/stream.ts'
 import { Call } from '#pkg/kine/server/call.ts'
 import type { StreamedMessage } from '#pkg/kine/server/call.ts'
 import { FrameReader } from '#pkg/kine/server/frames.ts'
 import { GrpcCode, GrpcError, toStatus } from '#pkg/kine/server/status.ts'
 
-export type { TlsOptions } from '#pkg/kine/http2/server.ts'
+export type { TlsOptions } from '#pkg/http2/server.ts'
 
 /** etcd's limit for a received message: 1.5 MiB for a request and 512 KiB for what is around it. */
 export const MAX_RECEIVE_BYTES = 2 * 1024 * 1024
@@ -94,7 +94,7 @@ export class GrpcServer {
     this.#http2.destroy()
   }
 
-  #onStream(stream: ServerStream): StreamListener {
+  #onStream(stream: Http2Stream): StreamListener {
     const { path } = stream
     const call = new Call(stream)
     if (this.#stopped) {

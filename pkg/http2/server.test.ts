@@ -4,17 +4,17 @@ import http2 from 'node:http2'
 import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2'
 import net from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
-import { encodeFields } from '#pkg/kine/http2/hpack.ts'
-import { ErrorCode, FrameType, PREFACE } from '#pkg/kine/http2/protocol.ts'
-import { Http2Server } from '#pkg/kine/http2/server.ts'
-import type { ServerStream, StreamListener } from '#pkg/kine/http2/stream.ts'
+import { encodeFields } from '#pkg/http2/hpack.ts'
+import { ErrorCode, FrameType, PREFACE } from '#pkg/http2/protocol.ts'
+import { Http2Server } from '#pkg/http2/server.ts'
+import type { Http2Stream, StreamListener } from '#pkg/http2/stream.ts'
 
 const HEADERS = encodeFields([['content-type', 'text/plain']], true)
 const TRAILERS = encodeFields([['x-end', 'yes']])
 const LARGE_BYTES = 3_000_000
 
 /** Answers `/echo` with the request, `/large` with three megabytes, `/wait` never. */
-function serve(stream: ServerStream): StreamListener {
+function serve(stream: Http2Stream): StreamListener {
   const parts: Buffer[] = []
   return {
     onData: (bytes, ended) => {

@@ -1,5 +1,5 @@
-import { decodeHuffman } from '#pkg/kine/http2/huffman.ts'
-import { ErrorCode, Http2Error } from '#pkg/kine/http2/protocol.ts'
+import { decodeHuffman } from '#pkg/http2/huffman.ts'
+import { ErrorCode, Http2Error } from '#pkg/http2/protocol.ts'
 
 /** RFC 7541, appendix A: name, and a value where there is one. */
 const STATIC_TABLE: readonly (readonly [name: string, value: string])[] = [

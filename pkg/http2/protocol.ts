@@ -32,6 +32,7 @@ export const ErrorCode = {
 /** Settings (RFC 9113, 6.5.2). */
 export const Setting = {
   headerTableSize: 1,
+  enablePush: 2,
   maxConcurrentStreams: 3,
   initialWindowSize: 4,
   maxFrameSize: 5,

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
-import { NOTHING } from '#pkg/kine/http2/payload.ts'
-import { FRAME_HEADER_BYTES } from '#pkg/kine/http2/protocol.ts'
+import { NOTHING } from '#pkg/http2/payload.ts'
+import { FRAME_HEADER_BYTES } from '#pkg/http2/protocol.ts'
 
 /** Small frames of a turn of the event loop are written into one of these. */
 const SLAB_BYTES = 32 * 1024
@@ -11,8 +11,6 @@ const spareSlabs: Buffer[] = []
 const COPY_LIMIT_BYTES = 4 * 1024
 /** With more than this on its way, no further DATA is added until the socket has drained. */
 const CONGESTED_BYTES = 256 * 1024
-/** A peer that makes us answer PINGs by the million and reads nothing is let go. */
-const MAX_WAITING_BYTES = 64 * 1024 * 1024
 
 /**
  * What one connection has to send. Frames of one turn of the event loop leave in one write: answers to requests that were
@@ -22,6 +20,7 @@ export class Output {
   readonly #socket: Socket
   /** Told after a flush that leaves room: the socket's `drain` comes only if its buffer was full. */
   readonly #onFlushed: () => void
+  readonly #maxWaitingBytes: number
   #slab: Buffer | undefined
   /** The part of the slab that is not yet among the chunks. */
   #from = 0
@@ -30,8 +29,10 @@ export class Output {
   #scheduled = false
   #bytes = 0
 
-  constructor(socket: Socket, onFlushed: () => void) {
+  /** `maxWaitingBytes`: a peer that makes us answer PINGs by the million and reads nothing is let go. */
+  constructor(socket: Socket, options: { readonly maxWaitingBytes: number }, onFlushed: () => void) {
     this.#socket = socket
+    this.#maxWaitingBytes = options.maxWaitingBytes
     this.#onFlushed = onFlushed
   }
 
@@ -86,8 +87,14 @@ export class Output {
     if (last > 0) this.#socket.cork()
     for (const [i, chunk] of chunks.entries()) this.#socket.write(chunk, i === last ? reuse(slab) : undefined)
     if (last > 0) this.#socket.uncork()
-    if (this.#socket.writableLength > MAX_WAITING_BYTES) this.#socket.destroy()
+    if (this.#socket.writableLength > this.#maxWaitingBytes) this.#socket.destroy()
     else if (!this.congested) this.#onFlushed()
+  }
+
+  /** Bytes that belong to no frame: the client's preface. */
+  raw(bytes: Buffer): void {
+    const at = this.#reserve(bytes.length)
+    this.#to = at + bytes.copy(this.#slab as Buffer, at)
   }
 
   #reserve(bytes: number): number {

@@ -1,8 +1,10 @@
 import net from 'node:net'
 import type { Server, Socket } from 'node:net'
 import tls from 'node:tls'
-import { Connection } from '#pkg/kine/http2/connection.ts'
-import type { ServerStream, StreamListener } from '#pkg/kine/http2/stream.ts'
+import { Connection } from '#pkg/http2/connection.ts'
+import type { ConnectionOptions } from '#pkg/http2/options.ts'
+import { DEFAULT_MAX_FRAME_BYTES, MAX_WINDOW_BYTES } from '#pkg/http2/protocol.ts'
+import type { Http2Stream, StreamListener } from '#pkg/http2/stream.ts'
 
 /** Certificates of a TLS listener; with `caPem`, clients need a certificate of that CA. */
 export interface TlsOptions {
@@ -15,6 +17,17 @@ export interface TlsOptions {
 const KEEP_ALIVE_MS = 60_000
 const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS } as const
 
+/** The default window of 64 KiB makes a large put stall. */
+const RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024
+const CONNECTION_OPTIONS: ConnectionOptions = {
+  role: 'server',
+  streamWindowBytes: RECEIVE_WINDOW_BYTES,
+  connectionWindowBytes: RECEIVE_WINDOW_BYTES,
+  maxFrameBytes: DEFAULT_MAX_FRAME_BYTES,
+  maxStreams: MAX_WINDOW_BYTES,
+  maxWaitingBytes: 64 * 1024 * 1024,
+}
+
 /** An HTTP/2 server for gRPC (docs/adr/0002-kine-raw-http2.md). */
 export class Http2Server {
   /** To listen on. Its `close` event comes once it does not listen and the last connection has ended. */
@@ -24,9 +37,9 @@ export class Http2Server {
   #receivedBytes = 0
   #sentBytes = 0
 
-  constructor(certificates: TlsOptions | undefined, onStream: (stream: ServerStream) => StreamListener) {
+  constructor(certificates: TlsOptions | undefined, onStream: (stream: Http2Stream) => StreamListener) {
     const onSocket = (socket: Socket): void => {
-      const connection: Connection = new Connection(socket, {
+      const connection: Connection = new Connection(socket, CONNECTION_OPTIONS, {
         onStream,
         onClose: () => {
           if (!this.#connections.delete(connection)) return

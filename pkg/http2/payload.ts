@@ -1,4 +1,4 @@
-import { ErrorCode, Flag, Http2Error } from '#pkg/kine/http2/protocol.ts'
+import { ErrorCode, Flag, Http2Error } from '#pkg/http2/protocol.ts'
 
 /** No bytes. */
 export const NOTHING: Buffer = Buffer.alloc(0)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { encodeFields, HpackDecoder } from '#pkg/kine/http2/hpack.ts'
-import { Http2Error } from '#pkg/kine/http2/protocol.ts'
+import { encodeFields, HpackDecoder } from '#pkg/http2/hpack.ts'
+import { Http2Error } from '#pkg/http2/protocol.ts'
 
 /** All fields of a block as `name: value` lines. */
 function decode(decoder: HpackDecoder, hex: string): string[] {
