@@ -1,3 +1,4 @@
+import { WindowBudget } from '#pkg/http2/window-budget.ts'
 import { createAgentMetrics } from '#konnectivity/agent/metrics.ts'
 import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
 import { ENDPOINT_DIAL_TIMEOUT_MS } from '#konnectivity/agent/endpoint.ts'
@@ -13,7 +14,7 @@ import type {
 import { ServerLink, serverName } from '#konnectivity/agent/server-link.ts'
 import { addUp } from '#konnectivity/tunnel/drain.ts'
 import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
-import { ReadGuard } from '#konnectivity/tunnel/read-guard.ts'
+import { WINDOW_BUDGET_BYTES } from '#konnectivity/tunnel/protocol.ts'
 import type { AgentHello } from '#konnectivity/agent/session.ts'
 
 /** The tunnel agent of a worker: one connection to each server, over which the servers reach this host's network. */
@@ -21,7 +22,7 @@ export class KonnectivityAgent {
   readonly metrics: AgentMetrics
   readonly #options: KonnectivityAgentOptions
   readonly #deps: KonnectivityAgentDeps
-  readonly #readGuard = new ReadGuard()
+  readonly #budget = new WindowBudget({ limitBytes: WINDOW_BUDGET_BYTES })
   readonly #links = new Map<string, ServerLink>()
   readonly #stopping = new Set<Promise<DrainResult>>()
   readonly #known: KnownServers
@@ -108,7 +109,7 @@ export class KonnectivityAgent {
         unconnectedAddresses: () => [...this.#links.values()].filter(({ connected }) => !connected).length,
         credentials: async () => ({ tls: this.#tls, hello: await this.#hello() }),
         metrics: this.metrics,
-        readGuard: this.#readGuard,
+        budget: this.#budget,
         log: this.#deps.log.child({ server: name }),
       },
     )

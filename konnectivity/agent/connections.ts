@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
-import type { ClientHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Http2Session } from '#pkg/http2/session.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { dialEndpoint } from '#konnectivity/agent/endpoint.ts'
 import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
@@ -22,7 +22,7 @@ export interface AgentConnectionsOptions {
 
 /** Collaborators. */
 export interface AgentConnectionsDeps {
-  readonly session: ClientHttp2Session
+  readonly session: Http2Session
   readonly control: PacketStream
   readonly metrics: AgentMetrics
   readonly log: Logger
@@ -142,8 +142,13 @@ export class AgentConnections {
 
   /** The opening request of the stream is the answer to the dial. */
   #openStream(random: bigint): Duplex {
-    const headers = { ':method': 'POST', ':path': paths.connection, [metadata.dial]: random.toString() }
-    return this.#deps.session.request(headers, { endStream: false })
+    const headers = {
+      ':method': 'POST',
+      ':scheme': 'https',
+      ':path': paths.connection,
+      [metadata.dial]: random.toString(),
+    }
+    return this.#deps.session.request(headers)
   }
 
   #openPackets(random: bigint): Duplex {

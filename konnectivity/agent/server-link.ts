@@ -1,5 +1,6 @@
 import { errorMessage } from '#pkg/errors/error.ts'
 import { backoffMs } from '#pkg/lifecycle/backoff.ts'
+import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import type { KnownServers } from '#konnectivity/agent/known-servers.ts'
 import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
@@ -8,7 +9,6 @@ import { ServerSession } from '#konnectivity/agent/server-session.ts'
 import type { AgentHello } from '#konnectivity/agent/session.ts'
 import { addUp } from '#konnectivity/tunnel/drain.ts'
 import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
-import type { ReadGuard } from '#konnectivity/tunnel/read-guard.ts'
 
 /** Plain data of a link. */
 export interface ServerLinkOptions {
@@ -26,7 +26,7 @@ export interface ServerLinkDeps {
   /** Addresses that have no connection at all: they come first where a server is missing. */
   readonly unconnectedAddresses: () => number
   readonly metrics: AgentMetrics
-  readonly readGuard: ReadGuard
+  readonly budget: WindowBudget
   readonly log: Logger
 }
 
@@ -196,12 +196,12 @@ export class ServerLink {
   /** Opens one connection. False: it led to a server that is connected already, and was closed. @throws why not */
   async #connect(signal: AbortSignal): Promise<boolean> {
     const { address, endpointDialTimeoutMs, keepaliveMs } = this.#options
-    const { metrics, readGuard, log, known, credentials } = this.#deps
+    const { metrics, budget, log, known, credentials } = this.#deps
     const session = await ServerSession.open(
       { address, endpointDialTimeoutMs, ...(keepaliveMs !== undefined && { keepaliveMs }), ...(await credentials()) },
       {
         metrics,
-        readGuard,
+        budget,
         log,
         onBytes: (to, from) => (this.#bytes = [this.#bytes[0] + to, this.#bytes[1] + from]),
         onRetiring: () => this.#onRetiring(serverId),

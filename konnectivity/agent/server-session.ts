@@ -1,3 +1,4 @@
+import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -10,7 +11,6 @@ import { packetTypeLabel } from '#konnectivity/proto/packet.ts'
 import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
 import { Keepalive, keepalive } from '#konnectivity/tunnel/keepalive.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
-import type { ReadGuard } from '#konnectivity/tunnel/read-guard.ts'
 
 /** Plain data of a session. */
 export interface ServerSessionOptions {
@@ -25,7 +25,7 @@ export interface ServerSessionOptions {
 /** Collaborators of a session. */
 export interface ServerSessionDeps {
   readonly metrics: AgentMetrics
-  readonly readGuard: ReadGuard
+  readonly budget: WindowBudget
   readonly log: Logger
   /** Called with the totals of each finished connection. */
   readonly onBytes: (toEndpoint: number, fromEndpoint: number) => void
@@ -64,7 +64,8 @@ export class ServerSession {
     signal: AbortSignal,
   ): Promise<ServerSession> {
     const { address, tls, hello } = options
-    const transport = await withDeadline(signal, CONNECT_TIMEOUT_MS, (inner) => openSession(address, tls, hello, inner))
+    const parts = { tls, hello, budget: deps.budget }
+    const transport = await withDeadline(signal, CONNECT_TIMEOUT_MS, (inner) => openSession(address, parts, inner))
     return new ServerSession(transport, options, deps)
   }
 
@@ -72,7 +73,6 @@ export class ServerSession {
     const { metrics, log, onBytes } = deps
     this.#transport = transport
     this.#onRetiring = deps.onRetiring
-    deps.readGuard.watch(transport.session)
     let onEnd: (error: Error | undefined) => void = () => undefined
     this.ended = new Promise<Error | undefined>((resolve) => (onEnd = resolve)).finally(() => this.#release())
     this.#control = new PacketStream(transport.control, {

@@ -4,7 +4,9 @@ import { createSecureServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { createCa } from '#pkg/certificate/authority.ts'
 import { issueCertificate } from '#pkg/certificate/issue.ts'
+import { WindowBudget } from '#pkg/http2/window-budget.ts'
 import { openSession } from '#konnectivity/agent/session.ts'
+import { WINDOW_BUDGET_BYTES } from '#konnectivity/tunnel/protocol.ts'
 import { agentSubject, TunnelFixture } from '#konnectivity/testing/runners.ts'
 
 describe('openSession', () => {
@@ -23,8 +25,11 @@ describe('openSession', () => {
     await assert.rejects(
       openSession(
         { host: '127.0.0.1', port },
-        { caPem: fixture.ca.caPem, certPem, keyPem },
-        { agentId: 'w0', identifiers: '', token: undefined },
+        {
+          tls: { caPem: fixture.ca.caPem, certPem, keyPem },
+          hello: { agentId: 'w0', identifiers: '', token: undefined },
+          budget: new WindowBudget({ limitBytes: WINDOW_BUDGET_BYTES }),
+        },
         AbortSignal.timeout(5_000),
       ),
       /the server refused this agent: 100% busy/,

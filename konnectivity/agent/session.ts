@@ -1,20 +1,16 @@
-import { connect } from 'node:http2'
-import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, IncomingHttpStatusHeader } from 'node:http2'
 import { isIP } from 'node:net'
+import { connect } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
+import type { Headers, Http2Duplex } from '#pkg/http2/duplex.ts'
+import { Http2Session } from '#pkg/http2/session.ts'
+import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { AgentTls, ServerAddress } from '#konnectivity/agent/options.ts'
-import {
-  http2Settings,
-  MAX_SESSION_MEMORY_MB,
-  metadata,
-  paths,
-  SESSION_WINDOW_BYTES,
-  STREAMS_FLOW,
-} from '#konnectivity/tunnel/protocol.ts'
+import { connectionOptions, metadata, paths, STREAMS_FLOW } from '#konnectivity/tunnel/protocol.ts'
 
 /** An open control stream and what the server said of itself. */
 export interface AgentSession {
-  readonly session: ClientHttp2Session
-  readonly control: ClientHttp2Stream
+  readonly session: Http2Session
+  readonly control: Http2Duplex
   readonly serverId: string
   readonly serverCount: number
   readonly flow: 'streams' | 'packets'
@@ -28,6 +24,13 @@ export interface AgentHello {
   readonly token: string | undefined
 }
 
+/** What the agent brings to a session. */
+export interface SessionParts {
+  readonly tls: AgentTls
+  readonly hello: AgentHello
+  readonly budget: WindowBudget
+}
+
 /**
  * Connects, opens AgentService/Connect and waits for the server's headers.
  *
@@ -35,24 +38,26 @@ export interface AgentHello {
  */
 export async function openSession(
   address: ServerAddress,
-  tls: AgentTls,
-  hello: AgentHello,
+  { tls, hello, budget }: SessionParts,
   signal: AbortSignal,
 ): Promise<AgentSession> {
   signal.throwIfAborted()
-  const session = connect(authority(address), {
+  const socket = connect({
+    host: address.host,
+    port: address.port,
     ca: tls.caPem,
     cert: tls.certPem,
     key: tls.keyPem,
     minVersion: 'TLSv1.2',
-    settings: http2Settings,
-    maxSessionMemory: MAX_SESSION_MEMORY_MB,
+    ALPNProtocols: ['h2'],
     ...(isIP(address.host) === 0 && { servername: address.host }),
   })
+  socket.setNoDelay(true)
+  const session = new Http2Session(socket, connectionOptions('client', budget))
   const onAbort = (): void => session.destroy(signal.reason as Error)
   signal.addEventListener('abort', onAbort, { once: true })
   try {
-    return await handshake(session, hello)
+    return await handshake(session, authority(address), hello)
   } catch (error) {
     session.destroy()
     throw error
@@ -61,18 +66,17 @@ export async function openSession(
   }
 }
 
-function handshake(session: ClientHttp2Session, hello: AgentHello): Promise<AgentSession> {
+function handshake(session: Http2Session<TLSSocket>, host: string, hello: AgentHello): Promise<AgentSession> {
   return new Promise((resolve, reject) => {
     const fail = (error?: Error): void => reject(error ?? new Error('the server closed the connection'))
     // Later errors are seen by the streams; without a listener they would end the process.
     session.on('error', fail)
     session.once('close', () => fail())
-    session.once('connect', () => {
-      session.setLocalWindowSize(SESSION_WINDOW_BYTES)
-      const control = session.request(helloHeaders(hello), { endStream: false })
+    session.socket.once('secureConnect', () => {
+      const control = session.request(helloHeaders(host, hello))
       control.on('error', fail)
       control.once('close', () => fail())
-      control.once('response', (headers) => {
+      control.once('response', (headers: Headers) => {
         const refusal = refusalOf(headers)
         if (refusal !== undefined) {
           fail(refusal)
@@ -81,7 +85,7 @@ function handshake(session: ClientHttp2Session, hello: AgentHello): Promise<Agen
         resolve({
           session,
           control,
-          serverId: String(headers[metadata.serverId] ?? ''),
+          serverId: headers[metadata.serverId] ?? '',
           serverCount: Number(headers[metadata.serverCount] ?? 1),
           flow: headers[metadata.flow] === STREAMS_FLOW ? 'streams' : 'packets',
         })
@@ -90,9 +94,11 @@ function handshake(session: ClientHttp2Session, hello: AgentHello): Promise<Agen
   })
 }
 
-function helloHeaders({ agentId, identifiers, token }: AgentHello): Record<string, string> {
+function helloHeaders(host: string, { agentId, identifiers, token }: AgentHello): Record<string, string> {
   return {
     ':method': 'POST',
+    ':scheme': 'https',
+    ':authority': host,
     ':path': paths.connect,
     'content-type': 'application/grpc',
     te: 'trailers',
@@ -104,11 +110,11 @@ function helloHeaders({ agentId, identifiers, token }: AgentHello): Record<strin
   }
 }
 
-function refusalOf(headers: IncomingHttpHeaders & IncomingHttpStatusHeader): Error | undefined {
+function refusalOf(headers: Headers): Error | undefined {
   const status = headers['grpc-status']
-  if (headers[':status'] !== 200) return new Error(`the server answered HTTP ${String(headers[':status'])}`)
+  if (headers[':status'] !== '200') return new Error(`the server answered HTTP ${String(headers[':status'])}`)
   if (status === undefined || status === '0') return undefined
-  return new Error(`the server refused this agent: ${decodeMessage(String(headers['grpc-message'] ?? status))}`)
+  return new Error(`the server refused this agent: ${decodeMessage(headers['grpc-message'] ?? status)}`)
 }
 
 /** Percent-decodes what a server says; one that does not encode it (a proxy on the way) is quoted as it is. */
@@ -121,5 +127,5 @@ function decodeMessage(text: string): string {
 }
 
 function authority({ host, port }: ServerAddress): string {
-  return `https://${host.includes(':') ? `[${host}]` : host}:${port}`
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }

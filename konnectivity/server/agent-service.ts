@@ -1,9 +1,10 @@
-import { createSecureServer } from 'node:http2'
-import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
-import { Server as NetServer } from 'node:net'
 import type { AddressInfo, ListenOptions, Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import { createServer } from 'node:tls'
+import type { Server, TLSSocket } from 'node:tls'
 import { errorMessage } from '#pkg/errors/error.ts'
+import type { Headers, Http2Duplex } from '#pkg/http2/duplex.ts'
+import { Http2Session } from '#pkg/http2/session.ts'
+import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { packetTypeLabel } from '#konnectivity/proto/packet.ts'
 import { Backend } from '#konnectivity/server/backend.ts'
@@ -17,7 +18,6 @@ import { Keepalive, keepalive } from '#konnectivity/tunnel/keepalive.ts'
 import { listen } from '#konnectivity/tunnel/listen.ts'
 import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
-import { ReadGuard } from '#konnectivity/tunnel/read-guard.ts'
 import * as protocol from '#konnectivity/tunnel/protocol.ts'
 
 /** TLS files' contents of the agent listener. */
@@ -36,28 +36,30 @@ export interface AgentServiceDeps {
   readonly manager: BackendManager
   readonly lost: LostAgents
   readonly metrics: ServerMetrics
+  readonly budget: WindowBudget
   readonly log: Logger
 }
 
 /** A session that has not proven itself by then is closed. */
 const AUTHENTICATION_TIMEOUT_MS = 10_000
 
+type AgentSession = Http2Session<TLSSocket>
+
 /** AgentService/Connect and, for our own agents, the streams that carry their connections. */
 export class AgentService {
-  readonly server: Http2SecureServer
+  readonly server: Server
   #where: { readonly where: ListenOptions; readonly sharing: PortSharing } | undefined
   readonly #options: AgentServiceOptions
   readonly #deps: AgentServiceDeps
-  /** Sockets under the sessions, by remote address: a session that ends gracefully waits for its peer's end. */
-  readonly #sockets = new Map<string, Socket>()
-  readonly #readGuard = new ReadGuard()
+  /** Those without a handshake too. */
+  readonly #sockets = new Set<Socket>()
   /** Backends by their session: a connection stream belongs to a dial of its own session only. */
-  readonly #backends = new WeakMap<ServerHttp2Session, Backend[]>()
+  readonly #backends = new WeakMap<AgentSession, Backend[]>()
 
   constructor(options: AgentServiceOptions, deps: AgentServiceDeps) {
     this.#options = options
     this.#deps = deps
-    this.server = createSecureServer({
+    this.server = createServer({
       cert: options.certPem,
       key: options.keyPem,
       ca: options.caPem,
@@ -67,15 +69,10 @@ export class AgentService {
       rejectUnauthorized: false,
       handshakeTimeout: AUTHENTICATION_TIMEOUT_MS,
       noDelay: true,
-      settings: protocol.http2Settings,
-      maxSessionMemory: protocol.MAX_SESSION_MEMORY_MB,
-      // Endpoints that reset their connections reset streams: not an attack on this listener, whose peers are known.
-      streamResetBurst: 1_000_000,
-      streamResetRate: 1_000_000,
+      ALPNProtocols: ['h2'],
     })
     this.server.on('connection', (socket: Socket) => this.#onConnection(socket))
-    this.server.on('session', (session) => this.#onSession(session))
-    this.server.on('stream', (stream, headers) => this.#onStream(stream, headers))
+    this.server.on('secureConnection', (socket) => this.#onSecureConnection(socket))
     this.server.on('tlsClientError', (error: Error, socket: TLSSocket) =>
       deps.log.debug('TLS handshake of an agent failed', { remote: socket.remoteAddress, err: error }),
     )
@@ -92,8 +89,7 @@ export class AgentService {
 
   /** Accepts no more connections; those that are open stay. */
   pauseAccepting(): void {
-    // Http2SecureServer's own close() also lets its sessions open no more streams.
-    if (this.server.listening) NetServer.prototype.close.call(this.server)
+    if (this.server.listening) this.server.close()
   }
 
   /** Undoes `pauseAccepting`. @throws TunnelListenError */
@@ -104,47 +100,44 @@ export class AgentService {
 
   /** Disconnects every agent. */
   destroySessions(): void {
-    for (const socket of this.#sockets.values()) socket.destroy()
+    for (const socket of this.#sockets) socket.destroy()
   }
 
   #onConnection(socket: Socket): void {
-    const key = remoteKey(socket)
-    this.#sockets.set(key, socket)
-    socket.once('close', () => this.#sockets.delete(key))
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
   }
 
-  #onSession(session: ServerHttp2Session): void {
-    const socket = this.#sockets.get(remoteKey(session.socket))
-    session.setLocalWindowSize(protocol.SESSION_WINDOW_BYTES)
-    this.#readGuard.watch(session)
+  #onSecureConnection(socket: TLSSocket): void {
+    const session = new Http2Session(socket, protocol.connectionOptions('server', this.#deps.budget))
     const timer = setTimeout(() => {
-      if (!this.#backends.has(session)) socket?.destroy()
+      if (!this.#backends.has(session)) session.destroy(new Error('no agent within the time allowed'))
     }, AUTHENTICATION_TIMEOUT_MS)
-    session.on('error', (error) => this.#deps.log.debug('agent session failed', { err: error }))
-    socket?.once('close', () => clearTimeout(timer))
+    session.on('error', (error: Error) => this.#deps.log.debug('agent session failed', { err: error }))
+    session.once('close', () => clearTimeout(timer))
+    session.on('stream', (stream: Http2Duplex, headers: Headers) => this.#onStream(session, stream, headers))
   }
 
-  #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  #onStream(session: AgentSession, stream: Http2Duplex, headers: Headers): void {
     const ignoreLate = (): void => undefined
     stream.on('error', ignoreLate)
     switch (headers[':path']) {
       case protocol.paths.connect:
-        void this.#connect(stream, headers)
+        void this.#connect(session, stream, headers)
         return
       case protocol.paths.connection:
-        this.#connection(stream, headers)
+        this.#connection(session, stream, headers)
         return
       default:
         refuseStream(stream, 'unimplemented', `unknown method ${headers[':path'] ?? ''}`)
     }
   }
 
-  async #connect(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
-    const session = stream.session as ServerHttp2Session
+  async #connect(session: AgentSession, stream: Http2Duplex, headers: Headers): Promise<void> {
     const remoteAddress = session.socket.remoteAddress ?? 'unknown'
     try {
       const { nodeName } = await this.#authenticate(session, headers)
-      if (!stream.destroyed && !stream.closed) this.#accept(stream, headers, { nodeName, remoteAddress })
+      if (!stream.destroyed) this.#accept(session, stream, headers, { nodeName, remoteAddress })
     } catch (error) {
       this.#deps.metrics.agentRefusals.add()
       const detail = error instanceof AgentRefusedError ? error.detail : undefined
@@ -154,11 +147,7 @@ export class AgentService {
     }
   }
 
-  async #authenticate(
-    session: ServerHttp2Session,
-    headers: IncomingHttpHeaders,
-  ): Promise<{ nodeName: string | undefined }> {
-    const socket = session.socket as TLSSocket
+  async #authenticate({ socket }: AgentSession, headers: Headers): Promise<{ nodeName: string | undefined }> {
     const certificate = socket.getPeerCertificate()
     if (typeof headers[protocol.metadata.agentId] !== 'string')
       throw new AgentRefusedError('no agentID in its metadata')
@@ -167,31 +156,30 @@ export class AgentService {
       verifyError: (socket.authorizationError as Error | string | undefined)?.toString(),
       // An empty object stands for "none".
       certificate: Object.keys(certificate).length === 0 ? undefined : certificate,
-      authorization: headers.authorization,
+      authorization: headers['authorization'],
     })
   }
 
   #accept(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
+    session: AgentSession,
+    stream: Http2Duplex,
+    headers: Headers,
     peer: { readonly nodeName: string | undefined; readonly remoteAddress: string },
   ): void {
     const { metadata } = protocol
-    const session = stream.session as ServerHttp2Session
     const agentId = String(headers[metadata.agentId])
     const flow = headers[metadata.flow] === protocol.STREAMS_FLOW ? 'streams' : 'packets'
     const log = this.#deps.log.child({ node: peer.nodeName, agent: agentId, remote: peer.remoteAddress })
     stream.respond(
       {
-        ':status': 200,
+        ':status': '200',
         'content-type': 'application/grpc',
         [metadata.serverId]: this.#options.serverId,
         [metadata.serverCount]: String(this.#options.serverCount),
         ...(flow === 'streams' && { [metadata.flow]: protocol.STREAMS_FLOW }),
       },
-      { waitForTrailers: true },
+      { trailers: { 'grpc-status': '0' } },
     )
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
     const control = new PacketStream(stream, {
       onPacket: (packet) => {
         this.#deps.metrics.streamPackets.add({ segment: 'from_agent', packet_type: packetTypeLabel(packet) })
@@ -206,7 +194,7 @@ export class AgentService {
         backend.close(error)
       },
     })
-    const identifiers = parseIdentifiers(String(headers[metadata.agentIdentifiers] ?? ''), peer.nodeName)
+    const identifiers = parseIdentifiers(headers[metadata.agentIdentifiers] ?? '', peer.nodeName)
     const backend = new Backend(
       { identity: { agentId, nodeName: peer.nodeName, ...identifiers }, flow, remoteAddress: peer.remoteAddress },
       {
@@ -222,10 +210,10 @@ export class AgentService {
     log.info('agent connected', { flow, hosts: backend.identity.hosts })
   }
 
-  #connection(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  #connection(session: AgentSession, stream: Http2Duplex, headers: Headers): void {
     const random = parseDialId(headers[protocol.metadata.dial])
-    const backends = this.#backends.get(stream.session as ServerHttp2Session) ?? []
-    stream.respond({ ':status': 200 })
+    const backends = this.#backends.get(session) ?? []
+    stream.respond({ ':status': '200' })
     if (random !== undefined && backends.some((backend) => backend.acceptStream(random, stream))) return
     // The frontend gave up meanwhile, or the agent invents dials: either way it closes its endpoint.
     stream.destroy(new Error('no such dial'))
@@ -234,8 +222,4 @@ export class AgentService {
 
 function parseDialId(value: unknown): bigint | undefined {
   return typeof value === 'string' && /^\d{1,19}$/.test(value) ? BigInt(value) : undefined
-}
-
-function remoteKey({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
-  return `${String(remoteAddress)} ${String(remotePort)}`
 }

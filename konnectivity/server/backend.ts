@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import type { Http2Session } from '#pkg/http2/session.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import type { AgentIdentity } from '#konnectivity/server/identity.ts'
@@ -31,7 +31,7 @@ export interface BackendOptions {
 
 /** Collaborators of a backend. */
 export interface BackendDeps {
-  readonly session: ServerHttp2Session
+  readonly session: Http2Session
   readonly control: PacketStream
   readonly keepalive: Keepalive
   readonly log: Logger
@@ -102,7 +102,7 @@ export class Backend {
   }
 
   /** Takes the stream that the agent opened for a dial; false when nobody waits for it any more. */
-  acceptStream(random: bigint, stream: ServerHttp2Stream): boolean {
+  acceptStream(random: bigint, stream: Duplex): boolean {
     const settle = this.#pending.get(random)
     settle?.({ kind: 'connected', connection: stream, connectId: undefined })
     return settle !== undefined

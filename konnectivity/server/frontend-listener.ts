@@ -1,4 +1,3 @@
-import { createServer as createHttp2Server, createSecureServer } from 'node:http2'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -9,7 +8,6 @@ import type { EffectiveServerOptions } from '#konnectivity/server/options.ts'
 import { closed, listen, listenUnix, TunnelListenError } from '#konnectivity/tunnel/listen.ts'
 import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
 import { readPem } from '#konnectivity/tunnel/pem.ts'
-import { http2Settings, MAX_SESSION_MEMORY_MB } from '#konnectivity/tunnel/protocol.ts'
 
 /** Where kube-apiserver connects: a unix socket, or TCP with client certificates. */
 export class FrontendListener {
@@ -45,15 +43,11 @@ export class FrontendListener {
 
   #create(tls: TlsOptions | undefined): Server {
     const { connect, grpc } = this.#deps
-    if (this.#options.mode === 'http-connect') {
-      const options = { allowHalfOpen: true, noDelay: true }
-      if (tls === undefined) return createServer(options, connect.serve)
-      return createTlsServer({ ...tls, ...options }, connect.serve)
-    }
-    const http2 = { settings: http2Settings, maxSessionMemory: MAX_SESSION_MEMORY_MB }
-    const server = tls === undefined ? createHttp2Server(http2) : createSecureServer({ ...tls, ...http2 })
-    grpc.attach(server)
-    return server
+    const isConnect = this.#options.mode === 'http-connect'
+    const serve = isConnect ? connect.serve : grpc.serve
+    const options = { allowHalfOpen: isConnect, noDelay: true }
+    if (tls === undefined) return createServer(options, serve)
+    return createTlsServer({ ...tls, ...options, ...(!isConnect && { ALPNProtocols: ['h2'] }) }, serve)
   }
 
   async #tls(): Promise<TlsOptions> {

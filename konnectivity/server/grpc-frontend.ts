@@ -1,20 +1,28 @@
-import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import type { Headers, Http2Duplex } from '#pkg/http2/duplex.ts'
+import { Http2Session } from '#pkg/http2/session.ts'
+import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import type { FrontendDeps } from '#konnectivity/server/connect-frontend.ts'
 import type { DialOutcome } from '#konnectivity/server/dialer.ts'
 import { GrpcConnection } from '#konnectivity/server/grpc-connection.ts'
 import { refuseStream } from '#konnectivity/server/grpc-status.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
-import { paths, SESSION_WINDOW_BYTES } from '#konnectivity/tunnel/protocol.ts'
+import { connectionOptions, paths } from '#konnectivity/tunnel/protocol.ts'
+
+/** Collaborators of the gRPC frontend. */
+export interface GrpcFrontendDeps extends FrontendDeps {
+  readonly budget: WindowBudget
+}
 
 /** ProxyService/Proxy: each stream carries one connection, a session one stream (kube-apiserver) or many. */
 export class GrpcFrontend {
-  readonly #deps: FrontendDeps
-  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #deps: GrpcFrontendDeps
+  readonly #sessions = new Set<Http2Session>()
   readonly #streams = new Set<FrontendStream>()
   #lastConnectId = 0
 
-  constructor(deps: FrontendDeps) {
+  constructor(deps: GrpcFrontendDeps) {
     this.#deps = deps
   }
 
@@ -23,15 +31,13 @@ export class GrpcFrontend {
     return this.#streams.size
   }
 
-  /** Handles the sessions and streams of a server. */
-  attach(server: Http2Server): void {
-    server.on('session', (session) => {
-      this.#sessions.add(session)
-      session.setLocalWindowSize(SESSION_WINDOW_BYTES)
-      session.on('error', (error) => this.#deps.log.debug('frontend session failed', { err: error }))
-      session.once('close', () => this.#sessions.delete(session))
-    })
-    server.on('stream', (stream, headers) => this.#onStream(stream, headers))
+  /** Serves one accepted socket (unix, TCP or TLS). */
+  readonly serve = (socket: Socket): void => {
+    const session = new Http2Session(socket, connectionOptions('server', this.#deps.budget))
+    this.#sessions.add(session)
+    session.on('error', (error: Error) => this.#deps.log.debug('frontend session failed', { err: error }))
+    session.once('close', () => this.#sessions.delete(session))
+    session.on('stream', (stream: Http2Duplex, headers: Headers) => this.#onStream(stream, headers))
   }
 
   /** Drops every client. */
@@ -39,14 +45,14 @@ export class GrpcFrontend {
     for (const session of this.#sessions) session.destroy()
   }
 
-  #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    stream.on('error', (error) => this.#deps.log.debug('frontend stream failed', { err: error }))
+  #onStream(stream: Http2Duplex, headers: Headers): void {
+    stream.on('error', (error: Error) => this.#deps.log.debug('frontend stream failed', { err: error }))
     if (headers[':path'] !== paths.proxy) {
       refuseStream(stream, 'unimplemented', `unknown method ${headers[':path'] ?? ''}`)
       return
     }
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+    const headersOfAnswer = { ':status': '200', 'content-type': 'application/grpc' }
+    stream.respond(headersOfAnswer, { trailers: { 'grpc-status': '0' } })
     const frontend = new FrontendStream(stream, this.#deps, () => (this.#lastConnectId += 1))
     this.#streams.add(frontend)
     stream.once('close', () => this.#streams.delete(frontend))
@@ -66,7 +72,7 @@ class FrontendStream {
   readonly #nextConnectId: () => number
   #state: State = { kind: 'idle' }
 
-  constructor(stream: ServerHttp2Stream, deps: FrontendDeps, nextConnectId: () => number) {
+  constructor(stream: Http2Duplex, deps: FrontendDeps, nextConnectId: () => number) {
     this.#deps = deps
     this.#nextConnectId = nextConnectId
     this.#packets = new PacketStream(stream, {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { WindowBudget } from '#pkg/http2/window-budget.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -26,6 +27,7 @@ import type { ServerStatus } from '#konnectivity/server/status.ts'
 import { HttpEndpoint } from '#konnectivity/tunnel/http-endpoint.ts'
 import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
 import { readPem } from '#konnectivity/tunnel/pem.ts'
+import { WINDOW_BUDGET_BYTES } from '#konnectivity/tunnel/protocol.ts'
 
 /** Collaborators of the server. */
 export interface KonnectivityServerDeps {
@@ -59,6 +61,7 @@ export class KonnectivityServer {
   readonly #deps: KonnectivityServerDeps
   readonly #manager: BackendManager
   readonly #lost = new LostAgents()
+  readonly #budget = new WindowBudget({ limitBytes: WINDOW_BUDGET_BYTES })
   readonly #startedAt = new Date()
   readonly #metrics: ServerMetrics
   readonly #dialer: TunnelDialer
@@ -106,7 +109,7 @@ export class KonnectivityServer {
       log: deps.log.child({ stream: 'frontend' }),
     }
     this.#connectFrontend = new ConnectFrontend(frontend)
-    this.#grpcFrontend = new GrpcFrontend(frontend)
+    this.#grpcFrontend = new GrpcFrontend({ ...frontend, budget: this.#budget })
     this.#frontend = new FrontendListener(this.#options, { connect: this.#connectFrontend, grpc: this.#grpcFrontend })
     this.#health = new HttpEndpoint('tunnel health', healthRoutes(this.#manager, this.#metrics))
     this.#admin = new HttpEndpoint(
@@ -268,6 +271,7 @@ export class KonnectivityServer {
         manager: this.#manager,
         lost: this.#lost,
         metrics: this.#metrics,
+        budget: this.#budget,
         log: this.#deps.log.child({ stream: 'agent' }),
       },
     )

@@ -1,4 +1,4 @@
-import type { Http2Session } from 'node:http2'
+import type { Http2Session } from '#pkg/http2/session.ts'
 
 /** When a silent peer is given up. */
 export interface KeepaliveOptions {
@@ -45,8 +45,7 @@ export class Keepalive {
     if (this.#session.destroyed || this.#session.closed) return
     const received = this.#bytesRead()
     this.#timer = setTimeout(() => this.#suspect(received), this.#options.timeoutMs)
-    this.#session.ping((error, durationMs) => {
-      if (error !== null) return
+    this.#session.ping((durationMs) => {
       this.rttMs = durationMs
       this.#next()
     })

@@ -1,4 +1,4 @@
-import type { Http2Stream } from 'node:http2'
+import type { Duplex } from 'node:stream'
 import { errorMessage } from '#pkg/errors/error.ts'
 import { grpcFrame, grpcPrefix, GrpcMessageSplitter } from '#konnectivity/proto/grpc-frame.ts'
 import { dataPrefix, decodePacket, encodePacket } from '#konnectivity/proto/packet.ts'
@@ -19,10 +19,10 @@ const MAX_QUEUED_BYTES = 32 * 1024 * 1024
 
 /** Packets over one gRPC stream of either side: framing, decoding, and writing without copying payloads. */
 export class PacketStream {
-  readonly #stream: Http2Stream
+  readonly #stream: Duplex
   #error: Error | undefined
 
-  constructor(stream: Http2Stream, handler: PacketStreamHandler) {
+  constructor(stream: Duplex, handler: PacketStreamHandler) {
     this.#stream = stream
     const splitter = new GrpcMessageSplitter({ maxMessageBytes: MAX_MESSAGE_BYTES })
     stream.on('data', (chunk: Buffer) => {

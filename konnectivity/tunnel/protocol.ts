@@ -1,3 +1,6 @@
+import type { ConnectionOptions } from '#pkg/http2/options.ts'
+import type { WindowBudget } from '#pkg/http2/window-budget.ts'
+
 /** gRPC methods (no package in upstream's proto files) and the path of our streams extension. */
 export const paths = {
   /** Frontend leg: kube-apiserver in GRPC mode. */
@@ -33,18 +36,20 @@ export const MAX_DATA_BYTES = 64 * 1024
 export const RECEIVE_LIMIT_BYTES = 4 * 1024 * 1024
 
 /**
- * HTTP/2 settings of both ends. The default window of 64 KiB caps a connection at 64 KiB a round trip; the window is at
- * the same time what one blocked reader can make the other side hold.
+ * How both ends speak HTTP/2. A stream's window is what one blocked reader can make the other side hold, and at the same
+ * time what its connection moves in a round trip: it begins small and grows for readers that keep up.
  */
-export const http2Settings = {
-  initialWindowSize: 1024 * 1024,
-  maxFrameSize: 256 * 1024,
-  maxConcurrentStreams: 65_536,
-  enablePush: false,
-} as const
+export function connectionOptions(role: 'server' | 'client', budget: WindowBudget): ConnectionOptions {
+  return {
+    role,
+    streamWindowBytes: 128 * 1024,
+    connectionWindowBytes: 16 * 1024 * 1024,
+    maxFrameBytes: 128 * 1024,
+    maxStreams: 65_536,
+    maxWaitingBytes: 8 * 1024 * 1024,
+    duplex: { maxStreamWindowBytes: 1024 * 1024, budget },
+  }
+}
 
-/** Window of a whole session, which Node.js refills on receipt: it bounds bytes in flight, not bytes unread. */
-export const SESSION_WINDOW_BYTES = 16 * 1024 * 1024
-
-/** Node.js refuses new streams of a session above this many megabytes of buffered data (default 10). */
-export const MAX_SESSION_MEMORY_MB = 1024
+/** What the readers of a process that keep up may have in flight together; see WindowBudget. */
+export const WINDOW_BUDGET_BYTES = 256 * 1024 * 1024
