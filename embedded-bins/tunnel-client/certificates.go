@@ -22,7 +22,9 @@ import (
 func certificatesCommand(flags *flag.FlagSet) func() (any, error) {
 	dir := flags.String("dir", ".", "where the files go: ca.crt, FILE.crt and FILE.key")
 	ips := flags.String("ips", "127.0.0.1", "addresses of the servers, comma separated")
+	dns := flags.String("dns", "localhost", "names of the servers, comma separated")
 	return func() (any, error) {
+		names := serverNames{strings.Split(*ips, ","), strings.Split(*dns, ",")}
 		ca, err := newAuthority("tunnel-test")
 		if err != nil {
 			return nil, err
@@ -35,13 +37,15 @@ func certificatesCommand(flags *flag.FlagSet) func() (any, error) {
 			if !found {
 				return nil, fmt.Errorf("%q is not FILE=COMMON_NAME[/ORGANIZATION]", argument)
 			}
-			if err := ca.issue(filepath.Join(*dir, file), subject, strings.Split(*ips, ",")); err != nil {
+			if err := ca.issue(filepath.Join(*dir, file), subject, names); err != nil {
 				return nil, err
 			}
 		}
 		return nil, nil
 	}
 }
+
+type serverNames struct{ ips, dns []string }
 
 type authority struct {
 	certificate *x509.Certificate
@@ -66,7 +70,7 @@ func newAuthority(name string) (*authority, error) {
 	return &authority{certificate, key}, err
 }
 
-func (ca *authority) issue(path, subject string, ips []string) error {
+func (ca *authority) issue(path, subject string, names serverNames) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -81,12 +85,12 @@ func (ca *authority) issue(path, subject string, ips []string) error {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		DNSNames:    []string{"localhost"},
+		DNSNames:    names.dns,
 	}
 	if organization != "" {
 		template.Subject.Organization = []string{organization}
 	}
-	for _, ip := range ips {
+	for _, ip := range names.ips {
 		template.IPAddresses = append(template.IPAddresses, net.ParseIP(ip))
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.certificate, key.Public(), ca.key)
