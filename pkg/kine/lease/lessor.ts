@@ -23,7 +23,8 @@ export interface LessorDeps {
 
 /**
  * Leases and the keys attached to them, in memory. Only apply.ts changes it, with what has been committed. What is
- * stored is when a lease expires by the clock of the database: a restart neither forgets nor extends it.
+ * stored is when a lease expires by the clock of the database: a restart does not forget it, and extends it only where
+ * that clock cannot tell how much time has passed (dialect/sqlite/lease-table.ts).
  */
 export class Lessor {
   #leases = new Map<LeaseId, Lease>()

@@ -62,8 +62,11 @@ export const CHECKPOINT_BYTES = 8 * 1024 * 1024
 /** A version of a key; `value` itself is not read for its size. */
 export const VERSION_COLUMNS = `id, rev AS modRevision, key, create_rev AS createRevision, version, ${int64Column('lease')} AS lease, length(value) AS valueSize`
 
-/** Figures of the `meta` table. `unlinked` is 1 while there are rows whose prev_id is still to be found. */
-export type MetaName = 'cluster_id' | 'member_id' | 'compact_rev' | 'pruned_rev' | 'unlinked'
+/**
+ * Figures of the `meta` table. `unlinked` is 1 while there are rows whose prev_id is still to be found; `lease_boot` names
+ * the clock that leases are counted by.
+ */
+export type MetaName = 'cluster_id' | 'member_id' | 'compact_rev' | 'pruned_rev' | 'unlinked' | 'lease_boot'
 
 /** Settings of every connection; the writer's also decide the format of a new file. */
 export function configure(db: Connection, role: 'writer' | 'reader'): void {

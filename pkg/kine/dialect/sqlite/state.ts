@@ -1,22 +1,15 @@
 import { toAlarmType } from '#pkg/kine/alarm/alarms.ts'
 import type { AlarmMember } from '#pkg/kine/alarm/alarms.ts'
-import type { LeaseId, LeaseRecord } from '#pkg/kine/backend.ts'
 import type { StoredState } from '#pkg/kine/dialect/dialect.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
+import { readLeases, toInt64 } from '#pkg/kine/dialect/sqlite/lease-table.ts'
 import { ALARM_VERSION, getMeta, holdsLog, int64Column } from '#pkg/kine/dialect/sqlite/schema.ts'
 import { UPSTREAM_ONLY } from '#pkg/kine/import/incomplete.ts'
-import { canonicalInt64 } from '#pkg/kine/wire/int64.ts'
 
 /** What the database holds; reads only. */
 export function readState(db: Connection): StoredState {
   if (!holdsLog(db)) return UPSTREAM_ONLY
   const last = db.rows<[], { id: number; rev: number }>('SELECT id, rev FROM log ORDER BY id DESC LIMIT 1').get()
-  const leases = db
-    .rows<[number], StoredLease>(
-      `SELECT ${int64Column('id')} AS id, ttl_s AS ttlSeconds, expires_at_ms - ? AS remainingMs FROM lease`,
-    )
-    .all(Date.now())
-    .map((lease) => ({ ...lease, id: toInt64(lease.id) }))
   return {
     clusterId: getMeta(db, 'cluster_id'),
     memberId: getMeta(db, 'member_id'),
@@ -25,7 +18,7 @@ export function readState(db: Connection): StoredState {
     compactRevision: getMeta(db, 'compact_rev'),
     prunedRevision: getMeta(db, 'pruned_rev'),
     leaseSeq: 0,
-    leases,
+    leases: readLeases(db),
     alarms: readAlarms(db),
   }
 }
@@ -41,13 +34,7 @@ function readAlarms(db: Connection): readonly AlarmMember[] {
     })
 }
 
-function toInt64(value: number | string): LeaseId {
-  return typeof value === 'string' ? canonicalInt64(value) : value
-}
-
 interface StoredAlarm {
   readonly memberId: number | string
   readonly type: number
 }
-
-type StoredLease = Omit<LeaseRecord, 'id'> & { readonly id: number | string }

@@ -1,8 +1,10 @@
 import type { Statement } from 'better-sqlite3'
 import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
+import { bootClockMs } from '#pkg/kine/dialect/sqlite/boot-clock.ts'
 import type { Connection } from '#pkg/kine/dialect/sqlite/connection.ts'
 import { UNKNOWN_ROW } from '#pkg/kine/dialect/dialect.ts'
 import type { PruneResult, StoredState } from '#pkg/kine/dialect/dialect.ts'
+import { countFromThisBoot } from '#pkg/kine/dialect/sqlite/lease-table.ts'
 import { PacketReader, PacketWriter, release } from '#pkg/kine/dialect/sqlite/packet.ts'
 import { CHECKPOINT_BYTES, getMeta, link, migrate, setMeta } from '#pkg/kine/dialect/sqlite/schema.ts'
 import { readState } from '#pkg/kine/dialect/sqlite/state.ts'
@@ -34,6 +36,7 @@ export class WriterConnection {
   constructor(db: Connection) {
     this.#db = db
     migrate(db)
+    countFromThisBoot(db)
     this.#pageSize = db.figure('page_size')
     this.#insert = db.rows(
       'INSERT INTO log (id, rev, prev_id, key, create_rev, version, lease, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
@@ -142,7 +145,7 @@ export class WriterConnection {
       this.#insert.run(id, modRevision, Math.max(0, replacedId), key, createRevision, version, lease, packet.present())
     }
     if (unlinked) setMeta(this.#db, 'unlinked', 1)
-    const now = Date.now()
+    const now = bootClockMs()
     for (let leases = packet.number(); leases > 0; leases -= 1) {
       this.#putLease.run(packet.leaseId(), packet.number(), packet.number() + now)
     }
