@@ -30,6 +30,8 @@ const EMPTY_TABLE: Buffer = Buffer.from([0x20])
 const TURN_BYTES = 64 * 1024
 const PING_BYTES = 8
 const PING_PAYLOAD: Buffer = Buffer.alloc(PING_BYTES)
+/** A new window for so many streams is about as much work as another frame. */
+const STREAMS_OF_A_FRAME = 32
 /** A peer that answers no PING makes no queue of them. */
 const MAX_PINGS = 16
 
@@ -366,6 +368,7 @@ export class Connection implements ConnectionSide {
   #set(setting: number, value: number): void {
     if (setting === Setting.initialWindowSize) {
       if (value > MAX_WINDOW_BYTES) throw new Http2Error(ErrorCode.flowControlError, 'window too large')
+      this.#flood.count(1 + this.#streams.size / STREAMS_OF_A_FRAME)
       for (const stream of this.#streams.values()) {
         stream.sendWindow += value - this.#peerWindowBytes
         if (stream.waitingBytes > 0 && stream.sendWindow > 0) this.#ready.add(stream)

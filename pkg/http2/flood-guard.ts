@@ -9,9 +9,9 @@ export class FloodGuard {
   #frames = 0
   #since = -Infinity
 
-  /** Counts a frame that moved nothing. @throws Http2Error */
-  count(): void {
-    this.#frames += 1
+  /** Counts a frame that moved nothing, as several if it is more work than others. @throws Http2Error */
+  count(frames = 1): void {
+    this.#frames += frames
     if (this.#frames < MAX_IDLE_FRAMES) return
     const now = performance.now()
     if (now - this.#since < PERIOD_MS) throw new Http2Error(ErrorCode.enhanceYourCalm, 'too many idle frames')

@@ -179,6 +179,12 @@ describe('Http2Server with a client that breaks the protocol', () => {
       ...Array<Buffer>(100).fill(frame(FrameType.continuation, 0, 1, Buffer.alloc(0))),
     ],
     [
+      'windows that change all the time',
+      ErrorCode.enhanceYourCalm,
+      PREFACE,
+      ...Array<Buffer>(20).fill(frame(FrameType.settings, 0, 0, Buffer.from('000400010000'.repeat(2700), 'hex'))),
+    ],
+    [
       'more padding than payload',
       ErrorCode.protocolError,
       PREFACE,
