@@ -29,7 +29,8 @@ export async function patiently<T>({ dialect, log, signal }: PatienceDeps, attem
     } catch (error) {
       const away = error instanceof StoreError && error.kind === 'unavailable'
       if (dialect.shared === undefined || !away || signal?.aborted === true) throw error
-      if (failures === 0) log.warn('waiting for the database', { err: errorMessage(error.cause ?? error) })
+      // That it is away is a warning of its dialect.
+      if (failures === 0) log.info('waiting for the database', { err: errorMessage(error.cause ?? error) })
       await sleep(backoffMs(failures, RETRY), { ...(signal && { signal }) })
     }
   }

@@ -155,6 +155,8 @@ export class ObservedDialect implements Dialect {
     const durationMs = performance.now() - startedAt
     metrics.observe(operation, errorCode, durationMs)
     if (durationMs < slow.thresholdMs || LONG.has(operation)) return
+    // That a shared database is away, or confirms nothing, is said once; here it would be said by every call.
+    if (errorCode === 'unavailable' && this.shared !== undefined) return
     slow.warn(durationMs, { operation, ...size, ...(errorCode !== '' && { error: errorCode }) })
   }
 }

@@ -13,6 +13,7 @@ import { storeFamilies } from '#pkg/kine/metrics/store-families.ts'
 import type { Gauges } from '#pkg/kine/metrics/store-families.ts'
 import type { GrpcServer, GrpcServerDeps, HandledCall, Methods } from '#pkg/kine/server/grpc-server.ts'
 import { SizeAlarm } from '#pkg/kine/server/size-alarm.ts'
+import { GrpcCode } from '#pkg/kine/server/status.ts'
 import { SlowLog } from '#pkg/kine/slow-log.ts'
 import type { Store } from '#pkg/kine/store.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
@@ -108,6 +109,8 @@ export class Observation {
   #onSlow({ path, code, durationMs, requestBytes }: HandledCall): void {
     if (requestBytes === undefined || path === LONG) return
     this.#counters.slowRequests += 1
+    // Why is said once, not by every request.
+    if (code === GrpcCode.unavailable) return
     this.#slowRequests.warn(durationMs, { method: path.slice(path.lastIndexOf('.') + 1), code, requestBytes })
   }
 
