@@ -13,6 +13,9 @@ const storeFlags = {
   'from-ca-file': flag.optionalPath('authority of the server that is read'),
   'from-cert-file': flag.optionalPath('client certificate for that server'),
   'from-key-file': flag.optionalPath('key of that certificate'),
+  'from-etcd-prefix': flag.optionalText(
+    'key prefix of the cluster in an etcd that runs elsewhere, as spec.storage.etcd.externalCluster.etcdPrefix (default: registry)',
+  ),
   'to-ca-file': flag.optionalPath('authority of the server that is filled'),
   'to-cert-file': flag.optionalPath('client certificate for that server'),
   'to-key-file': flag.optionalPath('key of that certificate'),
@@ -63,7 +66,7 @@ export const datastoreMigrate = defineCommand({
       throw new DatastoreError('k0s datastore migrate needs --from and --to; see k0s datastore migrate --help')
     }
     const options = {
-      from: { address: flags.from, tls: tlsOf(flags, 'from') },
+      from: { address: flags.from, tls: tlsOf(flags, 'from'), etcdPrefix: flags['from-etcd-prefix'] },
       to: { address: flags.to, tls: tlsOf(flags, 'to') },
       newStore: () => newStoreOptions(flags),
     }
@@ -91,15 +94,21 @@ function tlsOf(flags: Flags, end: 'from' | 'to') {
 }
 
 async function openDeps(flags: Flags & { readonly debug: boolean }) {
-  const [{ dialectFor }, { createLogger }, { sqliteFiles }, { readBinTable, shippedFile }, { layout }, { tmpdir }] =
-    await Promise.all([
-      import('#pkg/kine/dialect/open.ts'),
-      import('#pkg/log/winston.ts'),
-      import('#pkg/assets/product.ts'),
-      import('#pkg/assets/bins.ts'),
-      import('#pkg/assets/layout.ts'),
-      import('node:os'),
-    ])
+  const [
+    { dialectFor, otherSessions },
+    { createLogger },
+    { sqliteFiles },
+    { readBinTable, shippedFile },
+    { layout },
+    { tmpdir },
+  ] = await Promise.all([
+    import('#pkg/kine/dialect/open.ts'),
+    import('#pkg/log/winston.ts'),
+    import('#pkg/assets/product.ts'),
+    import('#pkg/assets/bins.ts'),
+    import('#pkg/assets/layout.ts'),
+    import('node:os'),
+  ])
   const log = createLogger({ level: flags.debug ? 'debug' : 'warn' })
   const { libDir } = layout()
   const onFailure = (err: Error): void => log.warn('a thread of the database has ended', { err })
@@ -107,6 +116,7 @@ async function openDeps(flags: Flags & { readonly debug: boolean }) {
     etcdProgram: async () => shippedFile(libDir, await readBinTable(libDir), 'etcd').path,
     openDialect: (endpoint: Parameters<typeof dialectFor>[0], options: Parameters<typeof dialectFor>[1]) =>
       dialectFor(endpoint, options, { files: { sqlite: sqliteFiles() }, log, onFailure }),
+    otherSessions: (endpoint: Parameters<typeof dialectFor>[0]) => otherSessions(endpoint, { log }),
     workDir: flags['work-dir'] ?? tmpdir(),
   }
 }

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs'
+import { belowPrefix } from '#pkg/datastore/prefixed-source.ts'
 import { DatastoreError } from '#pkg/datastore/errors.ts'
+import { checkUnused } from '#pkg/datastore/unused.ts'
 import type { StoreAddress } from '#pkg/datastore/address.ts'
 import { openEtcdSource } from '#pkg/datastore/etcd-source.ts'
 import { EtcdTarget } from '#pkg/datastore/etcd-target.ts'
@@ -16,12 +18,16 @@ export interface OpenDeps {
   /** The etcd executable of this product. */
   readonly etcdProgram: () => Promise<string>
   readonly openDialect: (endpoint: Endpoint, options: { readonly readOnly: boolean }) => Promise<Dialect>
+  /** Who else is connected to a database with the same user. */
+  readonly otherSessions: (endpoint: Endpoint) => Promise<readonly string[]>
   /** For copies of an etcd, which have the size of the store. */
   readonly workDir: string
 }
 
 /** How a running etcd is reached. */
-export interface EtcdClientFiles {
+export interface EtcdClientOptions {
+  /** The keys below it are those of the cluster, as for kube-apiserver's --etcd-prefix; undefined: its default. */
+  readonly prefix?: string | undefined
   readonly caFile?: string | undefined
   readonly certFile?: string | undefined
   readonly keyFile?: string | undefined
@@ -36,18 +42,20 @@ export interface NewStoreOptions {
 }
 
 /** Opens what is to be read. @throws DatastoreError, KineError */
-export async function openSource(address: StoreAddress, files: EtcdClientFiles, deps: OpenDeps): Promise<Source> {
+export async function openSource(address: StoreAddress, files: EtcdClientOptions, deps: OpenDeps): Promise<Source> {
   const { name } = address
   if (address.type === 'database') {
     const { endpoint } = address
     if (endpoint.type === 'sqlite' && !existsSync(endpoint.file)) {
       throw new DatastoreError(`${name}: there is no such file`)
     }
+    await checkUnused(endpoint, name, deps)
     return openKineSource(await deps.openDialect(endpoint, { readOnly: true }), name)
   }
   const reading = { program: await deps.etcdProgram(), workDir: deps.workDir, name }
-  const location = address.type === 'etcd-directory' ? { directory: address.directory } : { url: address.url, ...files }
-  return openEtcdSource(location, reading)
+  if (address.type === 'etcd-directory') return openEtcdSource({ directory: address.directory }, reading)
+  const { prefix, ...client } = files
+  return belowPrefix(await openEtcdSource({ url: address.url, ...client }, reading), { prefix, name })
 }
 
 /** Opens what is to be filled. @throws DatastoreError */
@@ -56,6 +64,7 @@ export async function openTarget(address: StoreAddress, options: NewStoreOptions
   switch (address.type) {
     case 'database': {
       const { endpoint } = address
+      await checkUnused(endpoint, name, deps)
       const dialect = await deps.openDialect(endpoint, { readOnly: false })
       if (endpoint.type !== 'sqlite') return new KineTarget(dialect, name)
       return new SqliteTarget(dialect, { name, file: endpoint.file, owner: options.kineOwner })

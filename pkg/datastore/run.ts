@@ -16,7 +16,7 @@ export interface StoreOptions {
 
 /** A migration as it is named on a command line. */
 export interface RunOptions {
-  readonly from: StoreOptions
+  readonly from: StoreOptions & { readonly etcdPrefix?: string | undefined }
   readonly to: StoreOptions
   /** Asked for only when something of it is needed. */
   readonly newStore: () => Promise<NewStoreOptions>
@@ -29,9 +29,12 @@ export async function runMigration(options: RunOptions, deps: OpenDeps & Migrati
     parseStoreAddress('--from', from.address, from.tls),
     parseStoreAddress('--to', to.address, to.tls),
   ]
+  if (from.etcdPrefix !== undefined && source.type !== 'etcd-server') {
+    throw new DatastoreError('--from-etcd-prefix is for an etcd that runs elsewhere: --from=https://host:2379')
+  }
   if (place(source) === place(target)) throw new DatastoreError('--from and --to are the same datastore')
   await using opened = new AsyncDisposableStack()
-  const fromStore = opened.use(await openSource(source, from.tls, deps))
+  const fromStore = opened.use(await openSource(source, { ...from.tls, prefix: from.etcdPrefix }, deps))
   const toStore = opened.use(await openTarget(target, await newStore(), deps))
   return await migrate({ source: fromStore, target: toStore, sourceName: source.name, targetName: target.name }, deps)
 }

@@ -80,14 +80,28 @@ for (const { name, start } of SERVERS) {
       assert.deepEqual(await seeKine(database), seen)
     })
 
-    it('notices that the source is in use, and changes nothing in it', async () => {
+    it('refuses at once to read or fill what a kine uses, and changes nothing in it', async () => {
       const database = await server.createDatabase()
+      const file = `sqlite://${join(dir, 'a.db')}`
+      await fillKine(file, 20)
       await using kine = await startKine(dir, { endpoint: database })
       const client = kine.connect()
-      await client.put('a', 'a')
+      const { header } = await client.put('a', 'a')
+      const inUse = /is in use by its user from .*: stop k0s on every controller/
+      await assert.rejects(runMigration(database, `sqlite://${join(dir, 'b.db')}`), inUse)
+      await assert.rejects(runMigration(file, database), inUse)
+      assert.deepEqual((await client.range('a')).header, header)
+      await kine.stop()
+      await runMigration(database, `sqlite://${join(dir, 'b.db')}`)
+    })
+
+    it('notices a kine that is started on the source meanwhile', async () => {
+      const database = await server.createDatabase()
+      await fillKine(database, 20)
       await using from = await source(database)
-      assert.equal(from.contents.revision, 2)
-      await client.put('b', 'b')
+      await using kine = await startKine(dir, { endpoint: database })
+      await from.confirmUnchanged()
+      await kine.connect().put('b', 'b')
       await assert.rejects(from.confirmUnchanged(), /has been written to during the migration/)
     })
 

@@ -83,6 +83,41 @@ describe('migration between SQLite and etcd', function () {
     await assert.rejects(from.confirmUnchanged(), /has been written to during the migration/)
   })
 
+  it('takes one of the clusters that share an etcd, by its key prefix, and refuses without it', async () => {
+    await using server = await startEtcd(at('a'))
+    const client = server.connect()
+    const put = async (key: string): Promise<number> => (await client.put(key, key)).header.revision
+    const first = await put('/one/pods/a')
+    await put('/two/pods/a')
+    const last = await put('/one/pods/b')
+    await client.remove('/one/pods/a')
+    await put('/two/pods/b')
+    const { header } = await client.range('x')
+    const url = `http://${server.address}`
+    for (const prefix of [undefined, 'three', 'on']) {
+      await assert.rejects(source(url, prefix), /has no key below .*--from-etcd-prefix/)
+    }
+    await runMigration(url, sqlite('b'), () => undefined, 'one')
+    await runMigration(sqlite('b'), etcd('c'))
+    await runMigration(url, etcd('d'), () => undefined, '/one/')
+    await using kine = await startKine(at('b'))
+    for (const store of [kine, await startEtcd(at('c')), await startEtcd(at('d'))]) {
+      const moved = store.connect()
+      const now = await moved.call('KV/Range', everything)
+      assert.deepEqual(
+        now.kvs.map(({ key, value, mod_revision: at }) => [String(key), String(value), at]),
+        [['/registry/pods/b', '/one/pods/b', last]],
+      )
+      assert.equal(now.header.revision, header.revision)
+      const then = await moved.call('KV/Range', { ...everything, revision: first })
+      assert.deepEqual(
+        then.kvs.map(({ key }) => String(key)),
+        ['/registry/pods/a'],
+      )
+      await store.stop()
+    }
+  })
+
   it('leaves the file of SQLite as it is, and keeps kine from it meanwhile', async () => {
     await fillKine('a', 20)
     const before = await readFile(at('a/state.db'))
@@ -175,6 +210,8 @@ describe('migration between SQLite and etcd', function () {
     })
   })
 })
+
+const everything = { key: Buffer.from([0]), range_end: Buffer.from([0]) }
 
 /** Kills a migration that waits where it reports this progress. */
 async function killMigrationAt(phase: Progress['phase'], percent: number, from: string, to: string): Promise<void> {

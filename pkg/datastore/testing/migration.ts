@@ -6,7 +6,7 @@ import { openSource, openTarget } from '#pkg/datastore/open.ts'
 import type { OpenDeps } from '#pkg/datastore/open.ts'
 import type { Progress } from '#pkg/datastore/progress.ts'
 import type { Source, Target } from '#pkg/datastore/store.ts'
-import { dialectFor } from '#pkg/kine/dialect/open.ts'
+import { dialectFor, otherSessions } from '#pkg/kine/dialect/open.ts'
 import { ETCD } from '#pkg/kine/testing/etcd-server.ts'
 import { testFiles } from '#pkg/kine/testing/servers.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
@@ -27,13 +27,14 @@ async function deps(): Promise<OpenDeps> {
   return {
     etcdProgram: () => Promise.resolve(ETCD),
     openDialect: (endpoint, options) => dialectFor(endpoint, options, { files, log: silentLogger, onFailure }),
+    otherSessions: (endpoint) => otherSessions(endpoint, { log: silentLogger }),
     workDir: tmpdir(),
   }
 }
 
 /** Opens the source of a migration by its address. */
-export async function source(address: string): Promise<Source> {
-  return openSource(parseStoreAddress('--from', address), {}, await deps())
+export async function source(address: string, prefix?: string): Promise<Source> {
+  return openSource(parseStoreAddress('--from', address), { prefix }, await deps())
 }
 
 /** Opens the target of a migration by its address. */
@@ -46,10 +47,11 @@ export async function runMigration(
   from: string,
   to: string,
   onProgress: (progress: Progress) => void = () => undefined,
+  etcdPrefix?: string,
 ): Promise<MigrationSummary> {
   await using opened = new AsyncDisposableStack()
   const names = { sourceName: from, targetName: to }
-  const [fromStore, toStore] = [opened.use(await source(from)), opened.use(await target(to))]
+  const [fromStore, toStore] = [opened.use(await source(from, etcdPrefix)), opened.use(await target(to))]
   const { signal } = new AbortController()
   return await migrate({ ...names, source: fromStore, target: toStore }, { signal, onProgress })
 }

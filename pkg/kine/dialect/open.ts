@@ -47,6 +47,27 @@ export async function dialectFor(endpoint: Endpoint, options: DialectOptions, de
   }
 }
 
+/**
+ * Where else the user of a database server's endpoint is connected to its database: a kine that runs, as a rule. Whoever
+ * has a SQLite file holds its lock. @throws what the driver says, also of a database that does not exist yet
+ */
+export async function otherSessions(endpoint: Endpoint, deps: Pick<DialectDeps, 'log'>): Promise<readonly string[]> {
+  switch (endpoint.type) {
+    case 'sqlite':
+      return []
+    case 'postgres': {
+      const { otherPostgresSessions } = await import('#pkg/kine/dialect/postgres/other-sessions.ts')
+      return otherPostgresSessions(endpoint, deps)
+    }
+    case 'mysql': {
+      const { otherMysqlSessions } = await import('#pkg/kine/dialect/mysql/other-sessions.ts')
+      return otherMysqlSessions(endpoint, deps)
+    }
+    default:
+      return assertNever(endpoint)
+  }
+}
+
 function poolOptions(options: DatabaseOptions) {
   const { datastoreMaxOpenConnections = 0, datastoreMaxIdleConnections = DEFAULT_MAX_IDLE_CONNECTIONS } = options
   const connections = datastoreMaxOpenConnections > 0 ? datastoreMaxOpenConnections : DEFAULT_MAX_OPEN_CONNECTIONS

@@ -26,8 +26,9 @@ export class Writer {
     this.#channel = channel
   }
 
-  /** Uses this connection until it breaks. */
+  /** Uses this connection until it breaks, in place of the one before. */
   adopt(connection: Connection): void {
+    if (this.#connection !== connection) this.#connection?.end()
     this.#connection = connection
   }
 
