@@ -87,7 +87,8 @@ describe('dials through the tunnel, and how connections end', () => {
         )
       })
 
-      it('deliver what a client sent before it closed', async () => {
+      it('deliver what a client sent before it closed', async function () {
+        if (!agentProgram().ours) this.skip() // upstream's agent closes the endpoint at CLOSE_REQ, whatever it has queued for it
         const bytes = 8 * MIB
         await hold(hosts.endpoint(1), '--command=drain', `--write=${String(bytes)}`)
         assert.equal((await served(1, 'drain')).read, bytes)
