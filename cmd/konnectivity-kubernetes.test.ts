@@ -19,6 +19,8 @@ const serverMetrics = () =>
     backends: () => [],
     pendingDials: none,
     established: none,
+    unproven: none,
+    bufferBytes: none,
   })
 
 describe('tunnel and Kubernetes', () => {
@@ -61,7 +63,12 @@ describe('tunnel and Kubernetes', () => {
     const counter = new LeaseCounter({ onChange: () => (changes += 1) })
     assert.equal(counter.count(), undefined)
     const stop = new AbortController()
-    const metrics = createAgentMetrics({ openServers: none, knownServers: none, openEndpoints: none })
+    const metrics = createAgentMetrics({
+      openServers: none,
+      knownServers: none,
+      openEndpoints: none,
+      bufferBytes: none,
+    })
     const following = followServerLeases(
       client,
       { namespace: 'kube-system', labelSelector: 'k8s-app=konnectivity-server' },

@@ -1,99 +1,122 @@
 import { defineCommand } from '#cmd/define.ts'
-import * as flag from '#cmd/flags/kinds.ts'
-import { logLevelOf, outputFlags } from '#cmd/flags/shared.ts'
+import type { FlagValues } from '#cmd/flags/flag.ts'
+import { konnectivityServerFlags } from '#cmd/flags/konnectivity.ts'
+import { logLevelOf } from '#cmd/flags/shared.ts'
+import { ciphersOf, defined, labelsOf, required, tlsMinVersionOf } from '#cmd/konnectivity-options.ts'
 import { untilSignal } from '#cmd/until-signal.ts'
 import { UsageError } from '#pkg/errors/usage.ts'
+import type { KonnectivityServerOptions } from '#konnectivity/server/options.ts'
+import type { KonnectivityServerDeps } from '#konnectivity/server/server.ts'
+import type { TokenAuthenticatorOptions } from '#konnectivity/server/token-authenticator.ts'
 
 const strategies = ['destHost', 'defaultRoute', 'default'] as const
-const port = { min: 0, max: 65_535 } as const
 
-/** Upstream's flags (apiserver-network-proxy); those that are not upstream's say so in their description. */
-const flags = {
-  ...outputFlags({ verbose: true }),
-  mode: flag.choice('protocol of the frontend', ['http-connect', 'grpc'], { default: 'http-connect' }),
-  'uds-name': flag.optionalPath('unix socket of the frontend; without it the frontend listens on --server-port'),
-  'delete-existing-uds-file': flag.bool('remove a socket that an earlier run left', { default: true }),
-  'uds-gid': flag.integer('group that may connect to the socket, -1 for none (not upstream)', { default: -1, min: -1 }),
-  'server-port': flag.integer('TCP port of the frontend', { default: 8090, ...port }),
-  'server-bind-address': flag.optionalText('address of the frontend'),
-  'server-cert': flag.optionalPath('certificate of the frontend'),
-  'server-key': flag.optionalPath('key of the frontend'),
-  'server-ca-cert': flag.optionalPath('authority of the client certificates of the frontend'),
-  'agent-port': flag.integer('port for the agents', { default: 8132, ...port }),
-  'agent-bind-address': flag.optionalText('address for the agents (default: all)'),
-  'cluster-cert': flag.optionalPath('certificate that agents see (required)'),
-  'cluster-key': flag.optionalPath('key of that certificate (required)'),
-  'cluster-ca-cert': flag.optionalPath("authority of the agents' certificates (required)"),
-  'admin-port': flag.integer('port of metrics and status', { default: 8133, ...port }),
-  'admin-bind-address': flag.text('address of metrics and status', { default: '127.0.0.1' }),
-  'health-port': flag.integer('port of the health checks', { default: 8092, ...port }),
-  'health-bind-address': flag.text('address of the health checks', { default: '127.0.0.1' }),
-  'server-id': flag.optionalText('name of this server, unique in the cluster (default: random)'),
-  'server-count': flag.integer('number of servers in the cluster', { default: 1, min: 1, max: 1_000 }),
-  'proxy-strategies': flag.list('order in which an agent is looked for', { default: strategies }),
-  'backend-dial-timeout': flag.duration('longest wait for an agent to connect', { defaultMs: 25_000, minMs: 1 }),
-  'graceful-shutdown-timeout': flag.duration('how long open connections go on after a stop', { defaultMs: 0 }),
-}
+type Given = FlagValues<typeof konnectivityServerFlags>
 
 export const konnectivityServer = defineCommand({
   id: 'konnectivity-server',
   summary: 'Run the tunnel server that workers dial',
-  description: 'A controller runs it by itself. On its own it takes the flags of the upstream proxy-server.',
+  description:
+    'A controller runs it by itself. On its own it takes the flags of the upstream proxy-server. Started beside one that runs with the same flags, it takes over from it and refuses no dial.',
   examples: [
     {
       description: 'For an API server on the same host',
       command:
         'konnectivity-server --uds-name=/run/tunnel.sock --cluster-cert=tls.crt --cluster-key=tls.key --cluster-ca-cert=ca.crt',
     },
+    {
+      description: "For upstream's agents, which prove themselves by tokens",
+      command:
+        'konnectivity-server --uds-name=/run/tunnel.sock --cluster-cert=tls.crt --cluster-key=tls.key --agent-namespace=kube-system --agent-service-account=konnectivity-agent --authentication-audience=system:konnectivity-server --kubeconfig=konnectivity.conf',
+    },
   ],
-  flags,
+  flags: konnectivityServerFlags,
   withoutOclif: true,
   run: async ({ flags: given }) => {
-    const options = {
-      mode: given.mode,
-      ...defined({
-        udsName: given['uds-name'],
-        udsGid: given['uds-gid'] === -1 ? undefined : given['uds-gid'],
-        serverBindAddress: given['server-bind-address'],
-        serverCert: given['server-cert'],
-        serverKey: given['server-key'],
-        serverCaCert: given['server-ca-cert'],
-        agentBindAddress: given['agent-bind-address'],
-        serverId: given['server-id'],
-      }),
-      deleteExistingUdsFile: given['delete-existing-uds-file'],
-      serverPort: given['server-port'],
-      agentPort: given['agent-port'],
-      clusterCert: required('cluster-cert', given['cluster-cert']),
-      clusterKey: required('cluster-key', given['cluster-key']),
-      clusterCaCert: required('cluster-ca-cert', given['cluster-ca-cert']),
-      adminPort: given['admin-port'],
-      adminBindAddress: given['admin-bind-address'],
-      healthPort: given['health-port'],
-      healthBindAddress: given['health-bind-address'],
-      serverCount: given['server-count'],
-      proxyStrategies: given['proxy-strategies'].map(strategyOf),
-      backendDialTimeoutMs: given['backend-dial-timeout'],
-      gracefulShutdownTimeoutMs: given['graceful-shutdown-timeout'],
-    }
+    const options = serverOptions(given)
+    const auth = tokenOptions(given)
+    if (auth === undefined) required('cluster-ca-cert', given['cluster-ca-cert'])
+    const leases = given['enable-lease-controller'] ? labelsOf('lease-label', given['lease-label']) : undefined
     const [{ runKonnectivityServer }, { createLogger }] = await Promise.all([
       import('#konnectivity/server/run.ts'),
       import('#pkg/log/winston.ts'),
     ])
-    const log = createLogger({ level: logLevelOf(given) })
-    await untilSignal((signal) => runKonnectivityServer(options, { log, signal }))
+    const log = createLogger({ level: logLevelOf({ ...given, debug: given.debug || given.v >= 4 }) })
+    const needsCluster = auth !== undefined || leases !== undefined
+    const deps = needsCluster ? await clusterDeps(given, auth, leases) : {}
+    await untilSignal((signal, now) => runKonnectivityServer(options, { ...deps, log, signal, now }))
   },
 })
 
-/** A flag that has no default but must be there. @throws UsageError */
-export function required(name: string, value: string | undefined): string {
-  if (value === undefined) throw new UsageError(`--${name} is required: it takes a path`)
-  return value
+function serverOptions(given: Given): KonnectivityServerOptions {
+  return {
+    mode: given.mode,
+    ...defined({
+      udsName: given['uds-name'],
+      udsGid: given['uds-gid'] === -1 ? undefined : given['uds-gid'],
+      serverBindAddress: given['server-bind-address'],
+      serverCert: given['server-cert'],
+      serverKey: given['server-key'],
+      serverCaCert: given['server-ca-cert'],
+      agentBindAddress: given['agent-bind-address'],
+      clusterCaCert: given['cluster-ca-cert'],
+      serverId: given['server-id'],
+      handoverSocket: given['handover-socket'] === 'none' ? '' : given['handover-socket'],
+      ciphers: ciphersOf(given['cipher-suites']),
+    }),
+    deleteExistingUdsFile: given['delete-existing-uds-file'],
+    serverPort: given['server-port'],
+    agentPort: given['agent-port'],
+    clusterCert: required('cluster-cert', given['cluster-cert']),
+    clusterKey: required('cluster-key', given['cluster-key']),
+    adminPort: given['admin-port'],
+    adminBindAddress: given['admin-bind-address'],
+    healthPort: given['health-port'],
+    healthBindAddress: given['health-bind-address'],
+    bufferLimitBytes: given['buffer-limit'] * 1024 * 1024,
+    keepaliveMs: given['keepalive-time'],
+    frontendKeepaliveMs: given['frontend-keepalive-time'],
+    tlsMinVersion: tlsMinVersionOf(given['tls-min-version']),
+    serverCount: given['server-count'],
+    proxyStrategies: given['proxy-strategies'].map(strategyOf),
+    backendDialTimeoutMs: given['backend-dial-timeout'],
+    gracefulShutdownTimeoutMs: given['graceful-shutdown-timeout'],
+    handoverTimeoutMs: given['handover-timeout'],
+    agentWaitMs: given['agent-wait-timeout'],
+  }
 }
 
-/** Without the keys whose value is undefined: options have them or have not. */
-export function defined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
+/** Upstream's rules: all three or none, and no client certificates beside them. */
+function tokenOptions(given: Given): TokenAuthenticatorOptions | undefined {
+  const names = ['agent-namespace', 'agent-service-account', 'authentication-audience'] as const
+  if (names.every((name) => given[name] === undefined)) return undefined
+  if (given['cluster-ca-cert'] !== undefined) {
+    throw new UsageError('--cluster-ca-cert cannot be used together with --agent-service-account')
+  }
+  const [agentNamespace, agentServiceAccount, authenticationAudience] = names.map((name) =>
+    required(name, given[name], 'a name; agents are authenticated by tokens'),
+  ) as [string, string, string]
+  return { agentNamespace, agentServiceAccount, authenticationAudience }
+}
+
+async function clusterDeps(
+  given: Given,
+  auth: TokenAuthenticatorOptions | undefined,
+  labels: Readonly<Record<string, string>> | undefined,
+): Promise<Pick<KonnectivityServerDeps, 'authenticator' | 'leases'>> {
+  const [{ KubeClient }, { loadKubeconfig }, kubernetes, { tokenAuthenticator }] = await Promise.all([
+    import('#pkg/kubernetes/client.ts'),
+    import('#pkg/kubernetes/kubeconfig.ts'),
+    import('#cmd/konnectivity-kubernetes.ts'),
+    import('#konnectivity/server/token-authenticator.ts'),
+  ])
+  const access = await loadKubeconfig(required('kubeconfig', given.kubeconfig))
+  const client = new KubeClient({ ...access, userAgent: 'k0s-konnectivity-server' })
+  const namespace = given['lease-namespace']
+  return {
+    ...(auth && { authenticator: tokenAuthenticator(auth, { reviewer: kubernetes.kubeTokenReviewer(client) }) }),
+    ...(labels && { leases: kubernetes.kubeLeaseStore({ namespace, labels }, client) }),
+  }
 }
 
 function strategyOf(name: string): (typeof strategies)[number] {

@@ -9,17 +9,22 @@ export class EndedBySignal extends Error {
 }
 
 /**
- * Runs something that stays until SIGTERM or SIGINT; `run` stops in order when its signal aborts. A second signal does
- * not shorten that: what is cut short leaves children behind.
+ * Runs something that stays until SIGTERM or SIGINT; `run` stops in order when its signal aborts. A second signal aborts
+ * `now`, for what can be cut short without leaving anything behind; others do not look at it.
  */
-export async function untilSignal(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+export async function untilSignal(run: (signal: AbortSignal, now: AbortSignal) => Promise<void>): Promise<void> {
   const ending = new AbortController()
+  const now = new AbortController()
   const settling = settleHeap()
-  const end = (name: NodeJS.Signals): void => ending.abort(new EndedBySignal(name))
+  const end = (name: NodeJS.Signals): void => {
+    const reason = new EndedBySignal(name)
+    if (ending.signal.aborted) now.abort(reason)
+    else ending.abort(reason)
+  }
   process.on('SIGTERM', end)
   process.on('SIGINT', end)
   try {
-    await run(ending.signal)
+    await run(ending.signal, now.signal)
   } catch (err) {
     if (!(err instanceof EndedBySignal)) throw err
   } finally {

@@ -22,7 +22,7 @@ export class KonnectivityAgent {
   readonly metrics: AgentMetrics
   readonly #options: KonnectivityAgentOptions
   readonly #deps: KonnectivityAgentDeps
-  readonly #budget = new WindowBudget({ limitBytes: WINDOW_BUDGET_BYTES })
+  readonly #budget: WindowBudget
   readonly #links = new Map<string, ServerLink>()
   readonly #stopping = new Set<Promise<DrainResult>>()
   readonly #known: KnownServers
@@ -32,6 +32,7 @@ export class KonnectivityAgent {
 
   constructor(options: KonnectivityAgentOptions, deps: KonnectivityAgentDeps) {
     this.#options = options
+    this.#budget = new WindowBudget({ limitBytes: options.bufferLimitBytes ?? WINDOW_BUDGET_BYTES })
     this.#deps = deps
     this.#servers = options.servers
     this.#tls = options.tls
@@ -41,6 +42,7 @@ export class KonnectivityAgent {
     this.metrics = createAgentMetrics({
       openServers: () => this.#known.connected,
       knownServers: () => Math.max(this.#known.wanted, this.#links.size),
+      bufferBytes: () => this.#budget.usedBytes,
       openEndpoints: () => [...this.#links.values()].reduce((sum, link) => sum + link.openConnections, 0),
     })
   }
@@ -107,7 +109,7 @@ export class KonnectivityAgent {
       {
         known: this.#known,
         unconnectedAddresses: () => [...this.#links.values()].filter(({ connected }) => !connected).length,
-        credentials: async () => ({ tls: this.#tls, hello: await this.#hello() }),
+        credentials: async () => ({ tls: await this.#readTls(), hello: await this.#hello() }),
         metrics: this.metrics,
         budget: this.#budget,
         log: this.#deps.log.child({ server: name }),
@@ -121,6 +123,15 @@ export class KonnectivityAgent {
     if (link === undefined) return
     const stopped = link.stop(drainMs, now).finally(() => this.#stopping.delete(stopped))
     this.#stopping.add(stopped)
+  }
+
+  async #readTls(): Promise<AgentTls> {
+    try {
+      this.#tls = (await this.#options.readTls?.()) ?? this.#tls
+    } catch (err) {
+      this.#deps.log.warn('cannot read the certificate again, using the one before', { err })
+    }
+    return this.#tls
   }
 
   async #hello(): Promise<AgentHello> {

@@ -5,6 +5,7 @@ export interface AgentGauges {
   readonly openServers: () => number
   readonly knownServers: () => number
   readonly openEndpoints: () => number
+  readonly bufferBytes: () => number
 }
 
 const PREFIX = 'konnectivity_network_proxy_agent'
@@ -28,6 +29,10 @@ export function createAgentMetrics(gauges: AgentGauges) {
     openEndpoints: new Gauge(named('open_endpoint_connections', 'Open connections to endpoints.'), () => [
       [{}, gauges.openEndpoints()],
     ]),
+    bufferBytes: new Gauge(
+      named('buffer_granted_bytes', 'Bytes that readers that keep up may have in flight, beyond their first windows.'),
+      () => [[{}, gauges.bufferBytes()]],
+    ),
     leaseLists: new Counter(named('lease_lists_total', 'Lists of server leases by HTTP response code and reason.')),
     leaseWatches: new Counter(
       named('lease_watches_total', 'Watches of server leases by HTTP response code and reason.'),

@@ -8,9 +8,13 @@ export interface ServerAddress {
 
 /** The agent's identity and the servers' CA. */
 export interface AgentTls {
-  readonly caPem: string
-  readonly certPem: string
-  readonly keyPem: string
+  /** Undefined: the authorities that Node.js trusts. */
+  readonly caPem: string | undefined
+  /** Undefined, with its key: an agent that proves itself by a token. */
+  readonly certPem: string | undefined
+  readonly keyPem: string | undefined
+  /** Offered before h2, to be told from other clients of one address. */
+  readonly alpnProtocols?: readonly string[] | undefined
 }
 
 /** Options of an agent inside a program; the command's are in run.ts. */
@@ -30,6 +34,8 @@ export interface KonnectivityAgentOptions {
   /** Every one of them gets a connection; one that is a load balancer gets as many as there are servers. */
   readonly servers: readonly ServerAddress[]
   readonly tls: AgentTls
+  /** Called at each connect; while it fails, what was read last is used. */
+  readonly readTls?: () => Promise<AgentTls>
   /** Bearer token for servers that authenticate by it, asked for at each connect. */
   readonly readToken?: () => Promise<string>
   /** Metadata agentID where it is not the node name. */
@@ -40,6 +46,8 @@ export interface KonnectivityAgentOptions {
   readonly discovery?: DiscoveryOptions
   /** With server leases: `default` counts them alone, `max` the larger one of their count and the servers' own. */
   readonly serverCountSource?: 'default' | 'max'
+  /** What readers that keep up may have in flight together, beyond the first window of each. Default 256 MiB. */
+  readonly bufferLimitBytes?: number
   /** Time between pings of a server that is not ours, milliseconds. Default and minimum 35 s. */
   readonly keepaliveMs?: number
 }

@@ -91,9 +91,9 @@ export class ServerSession {
       { flow: transport.flow, endpointDialTimeoutMs: options.endpointDialTimeoutMs },
       { session: transport.session, control: this.#control, metrics, log, onBytes },
     )
-    const pings = transport.flow === 'streams' ? keepalive.own : keepalive.upstream
-    const intervalMs = options.keepaliveMs ?? pings.intervalMs
-    this.#keepalive = new Keepalive(transport.session, { ...pings, intervalMs })
+    const { intervalMs } = keepalive.upstream
+    const upstream = { ...keepalive.upstream, intervalMs: options.keepaliveMs ?? intervalMs }
+    this.#keepalive = new Keepalive(transport.session, transport.flow === 'streams' ? keepalive.own : upstream)
   }
 
   /** As the server named itself; empty when it did not. */

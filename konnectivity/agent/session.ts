@@ -49,7 +49,7 @@ export async function openSession(
     cert: tls.certPem,
     key: tls.keyPem,
     minVersion: 'TLSv1.2',
-    ALPNProtocols: ['h2'],
+    ALPNProtocols: [...(tls.alpnProtocols ?? []), 'h2'],
     ...(isIP(address.host) === 0 && { servername: address.host }),
   })
   socket.setNoDelay(true)

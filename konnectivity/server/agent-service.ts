@@ -1,6 +1,6 @@
 import type { AddressInfo, ListenOptions, Socket } from 'node:net'
 import { createServer } from 'node:tls'
-import type { Server, TLSSocket } from 'node:tls'
+import type { SecureContextOptions, Server, TLSSocket } from 'node:tls'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { Headers, Http2Duplex } from '#pkg/http2/duplex.ts'
 import { Http2Session } from '#pkg/http2/session.ts'
@@ -14,18 +14,19 @@ import { AgentRefusedError, parseIdentifiers } from '#konnectivity/server/identi
 import type { AgentAuthenticator } from '#konnectivity/server/identity.ts'
 import type { LostAgents } from '#konnectivity/server/lost-agents.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
+import { UnprovenConnections } from '#konnectivity/server/unproven.ts'
 import { Keepalive, keepalive } from '#konnectivity/tunnel/keepalive.ts'
 import { listen } from '#konnectivity/tunnel/listen.ts'
 import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
 import * as protocol from '#konnectivity/tunnel/protocol.ts'
 
-/** TLS files' contents of the agent listener. */
+/** Plain data of the agent listener. */
 export interface AgentServiceOptions {
-  readonly certPem: string
-  readonly keyPem: string
-  /** CA of the agents' certificates. */
-  readonly caPem: string
+  /** Certificate, key, and the CA of the agents' certificates. */
+  readonly tls: SecureContextOptions
+  /** Time between pings of upstream agents, milliseconds. */
+  readonly keepaliveMs: number
   readonly serverId: string
   readonly serverCount: number
 }
@@ -53,17 +54,15 @@ export class AgentService {
   readonly #deps: AgentServiceDeps
   /** Those without a handshake too. */
   readonly #sockets = new Set<Socket>()
-  /** Backends by their session: a connection stream belongs to a dial of its own session only. */
-  readonly #backends = new WeakMap<AgentSession, Backend[]>()
+  readonly #unproven = new UnprovenConnections({ timeoutMs: AUTHENTICATION_TIMEOUT_MS })
+  /** The one backend of each session, once it is proven: a connection stream belongs to a dial of its own session only. */
+  readonly #backends = new WeakMap<AgentSession, Backend | 'authenticating'>()
 
   constructor(options: AgentServiceOptions, deps: AgentServiceDeps) {
     this.#options = options
     this.#deps = deps
     this.server = createServer({
-      cert: options.certPem,
-      key: options.keyPem,
-      ca: options.caPem,
-      minVersion: 'TLSv1.2',
+      ...options.tls,
       // The authenticator decides, so that the reason of a refusal is logged and another kind of proof is possible.
       requestCert: true,
       rejectUnauthorized: false,
@@ -103,24 +102,34 @@ export class AgentService {
     for (const socket of this.#sockets) socket.destroy()
   }
 
+  /** Connections on which no agent was accepted yet. */
+  get unproven(): number {
+    return this.#unproven.size
+  }
+
   #onConnection(socket: Socket): void {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
+    const closed = this.#unproven.add(socket)
+    if (closed > 0) this.#deps.metrics.agentRefusals.add({ reason: 'too_many' }, closed)
   }
 
   #onSecureConnection(socket: TLSSocket): void {
     const session = new Http2Session(socket, protocol.connectionOptions('server', this.#deps.budget))
-    const timer = setTimeout(() => {
-      if (!this.#backends.has(session)) session.destroy(new Error('no agent within the time allowed'))
-    }, AUTHENTICATION_TIMEOUT_MS)
     session.on('error', (error: Error) => this.#deps.log.debug('agent session failed', { err: error }))
-    session.once('close', () => clearTimeout(timer))
     session.on('stream', (stream: Http2Duplex, headers: Headers) => this.#onStream(session, stream, headers))
   }
 
   #onStream(session: AgentSession, stream: Http2Duplex, headers: Headers): void {
     const ignoreLate = (): void => undefined
     stream.on('error', ignoreLate)
+    const isConnect = headers[':path'] === protocol.paths.connect
+    // Nothing but one call of Connect comes from an agent that is not accepted yet: what else does may cost us nothing.
+    if (isConnect === this.#backends.has(session) || (!isConnect && this.#backends.get(session) === 'authenticating')) {
+      refuseStream(stream, 'failedPrecondition', isConnect ? 'Connect was called before' : 'call Connect first')
+      session.destroy(new Error('calls out of order'))
+      return
+    }
     switch (headers[':path']) {
       case protocol.paths.connect:
         void this.#connect(session, stream, headers)
@@ -135,11 +144,12 @@ export class AgentService {
 
   async #connect(session: AgentSession, stream: Http2Duplex, headers: Headers): Promise<void> {
     const remoteAddress = session.socket.remoteAddress ?? 'unknown'
+    this.#backends.set(session, 'authenticating')
     try {
       const { nodeName } = await this.#authenticate(session, headers)
       if (!stream.destroyed) this.#accept(session, stream, headers, { nodeName, remoteAddress })
     } catch (error) {
-      this.#deps.metrics.agentRefusals.add()
+      this.#deps.metrics.agentRefusals.add({ reason: error instanceof AgentRefusedError ? 'refused' : 'unverified' })
       const detail = error instanceof AgentRefusedError ? error.detail : undefined
       this.#deps.log.warn('agent refused', { remote: remoteAddress, err: error, detail })
       refuseStream(stream, error instanceof AgentRefusedError ? 'unauthenticated' : 'unavailable', errorMessage(error))
@@ -187,9 +197,14 @@ export class AgentService {
       },
       onClose: (error) => {
         this.#deps.manager.remove(backend)
-        this.#deps.lost.note(backend.identity, { drained: backend.draining, error })
-        if (!backend.draining) this.#deps.metrics.lostAgents.add({ node: peer.nodeName ?? agentId })
-        if (error !== undefined) this.#deps.metrics.streamErrors.add({ segment: 'from_agent' })
+        // Not one that was a duplicate, or that was replaced by a newer connection of the same agent.
+        const isGone = !this.#deps.manager.list().some((other) => isSameAgent(other, backend))
+        if (isGone) this.#deps.lost.note(backend.identity, { drained: backend.draining, error })
+        if (isGone && !backend.draining) this.#deps.metrics.lostAgents.add({ node: peer.nodeName ?? agentId })
+        if (error !== undefined) {
+          const labels = { segment: 'from_agent', code: 'Unavailable', packet_type: 'Unknown' }
+          this.#deps.metrics.streamErrors.add(labels)
+        }
         log.info('agent disconnected', { err: error })
         backend.close(error)
       },
@@ -201,23 +216,32 @@ export class AgentService {
         session,
         control,
         log,
-        keepalive: new Keepalive(session, flow === 'streams' ? keepalive.own : keepalive.upstream),
+        keepalive: new Keepalive(
+          session,
+          flow === 'streams' ? keepalive.own : { ...keepalive.upstream, intervalMs: this.#options.keepaliveMs },
+        ),
         onReceiveQueueFull: () => this.#deps.metrics.receiveQueueFull.add(),
       },
     )
-    this.#backends.set(session, [...(this.#backends.get(session) ?? []), backend])
+    this.#backends.set(session, backend)
+    this.#unproven.prove(session.socket)
     this.#deps.manager.add(backend)
     log.info('agent connected', { flow, hosts: backend.identity.hosts })
   }
 
   #connection(session: AgentSession, stream: Http2Duplex, headers: Headers): void {
     const random = parseDialId(headers[protocol.metadata.dial])
-    const backends = this.#backends.get(session) ?? []
+    const backend = this.#backends.get(session)
     stream.respond({ ':status': '200' })
-    if (random !== undefined && backends.some((backend) => backend.acceptStream(random, stream))) return
+    if (random !== undefined && backend instanceof Backend && backend.acceptStream(random, stream)) return
     // The frontend gave up meanwhile, or the agent invents dials: either way it closes its endpoint.
     stream.destroy(new Error('no such dial'))
   }
+}
+
+function isSameAgent(a: Backend, b: Backend): boolean {
+  const { nodeName, agentId } = b.identity
+  return nodeName === undefined ? a.identity.agentId === agentId : a.identity.nodeName === nodeName
 }
 
 function parseDialId(value: unknown): bigint | undefined {

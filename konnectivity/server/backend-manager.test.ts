@@ -38,6 +38,20 @@ describe('BackendManager', () => {
     assert.equal(manager.pick('10.0.0.2:10250')?.identity.nodeName, 'a')
   })
 
+  it('leaves an address that nobody connects from to the node that named it first', () => {
+    const [own, liar] = [agent('b', 'ipv4=10.0.0.2'), agent('a', 'ipv4=10.0.0.2')]
+    const manager = create(own, liar)
+    assert.equal(manager.pick('10.0.0.2:10250'), own)
+    const again = agent('b', 'ipv4=10.0.0.2')
+    manager.add(again)
+    assert.equal(manager.pick('10.0.0.2:10250'), again, 'its newest session')
+  })
+
+  it('does not count addresses beyond those that a node may have', () => {
+    const many = Array.from({ length: 200 }, (_, i) => `ipv4=10.0.1.${i}`).join('&')
+    assert.equal(parseIdentifiers(many, 'a').hosts.length, 64)
+  })
+
   it('takes the newest session of a node, one with default route for the rest, any as a last resort', () => {
     const [old, fresh, route] = [agent('a'), agent('a'), agent('r', 'default-route=true')]
     const manager = create(old, fresh, route)

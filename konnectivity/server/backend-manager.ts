@@ -101,8 +101,15 @@ export class BackendManager {
 
 /**
  * Agents name the addresses of their node themselves: one that connects from the address has the better claim to it than
- * one that only says so. Of several sessions of one node the newest is the one least likely to be dead.
+ * one that only says so, and of those the one that said so first, so that a newcomer cannot take an address away. Of several
+ * sessions of one node the newest is the one least likely to be dead.
  */
 function ownerOf(host: string, claimants: readonly Backend[]): Backend | undefined {
-  return claimants.findLast(({ remoteAddress }) => normalizeHost(remoteAddress) === host) ?? claimants.at(-1)
+  const proven = claimants.findLast(({ remoteAddress }) => normalizeHost(remoteAddress) === host)
+  const first = claimants[0]
+  return proven ?? claimants.findLast((claimant) => first !== undefined && nameOf(claimant) === nameOf(first))
+}
+
+function nameOf({ identity }: Backend): string {
+  return identity.nodeName ?? identity.agentId
 }

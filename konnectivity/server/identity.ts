@@ -86,13 +86,16 @@ export function parseIdentifiers(
   nodeName: string | undefined,
 ): Pick<AgentIdentity, 'hosts' | 'defaultRoute'> {
   const values = new URLSearchParams(query)
-  const addresses = [...values.getAll('ipv4'), ...values.getAll('ipv6')]
-  const names = nodeName === undefined ? values.getAll('host') : [nodeName]
+  const addresses = [...values.getAll('ipv4'), ...values.getAll('ipv6')].map(normalizeHost)
+  const names = (nodeName === undefined ? values.getAll('host') : [nodeName]).map(normalizeHost)
   return {
-    hosts: [...new Set([...names, ...addresses].filter((host) => host !== '').map(normalizeHost))],
+    hosts: [...new Set([...names, ...addresses].filter((host) => host !== ''))].slice(0, MAX_HOSTS),
     defaultRoute: ['true', '1', 't'].includes((values.get('default-route') ?? '').toLowerCase()),
   }
 }
+
+/** More names and addresses than this no node has. */
+const MAX_HOSTS = 64
 
 /** The host of `host:port`, without the brackets of an IPv6 literal. */
 export function hostOf(address: string): string {

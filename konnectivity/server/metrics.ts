@@ -9,6 +9,8 @@ export interface ServerGauges {
   readonly backends: () => readonly (readonly [ProxyStrategy, number])[]
   readonly pendingDials: () => number
   readonly established: () => number
+  readonly unproven: () => number
+  readonly bufferBytes: () => number
 }
 
 const PREFIX = 'konnectivity_network_proxy_server'
@@ -46,6 +48,20 @@ export function createServerMetrics(gauges: ServerGauges) {
     established: new Gauge(named('established_connections', 'Connections open end to end.'), () => [
       [{}, gauges.established()],
     ]),
+    unproven: new Gauge(named('unproven_connections', 'Connections on which no agent was accepted yet.'), () => [
+      [{}, gauges.unproven()],
+    ]),
+    bufferBytes: new Gauge(
+      named('buffer_granted_bytes', 'Bytes that readers that keep up may have in flight, beyond their first windows.'),
+      () => [[{}, gauges.bufferBytes()]],
+    ),
+    fullReceiveChannels: new Gauge(
+      named('full_receive_channels', 'Always 0: no connection holds up another one here.'),
+      () => [
+        [{ service_method: 'Proxy' }, 0],
+        [{ service_method: 'Connect' }, 0],
+      ],
+    ),
     dialFailures: new Counter(named('dial_failure_count', 'Failed dials by reason; one dial can fail several times.')),
     receiveQueueFull: new Counter(
       named('receive_queue_full_total', 'Connections reset because a slow frontend shared its agent stream.'),

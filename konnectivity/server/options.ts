@@ -1,3 +1,4 @@
+import { WINDOW_BUDGET_BYTES } from '#konnectivity/tunnel/protocol.ts'
 import type { ProxyStrategy } from '#konnectivity/server/backend-manager.ts'
 
 /**
@@ -25,8 +26,18 @@ export interface KonnectivityServerOptions {
   readonly agentBindAddress?: string
   readonly clusterCert: string
   readonly clusterKey: string
-  /** CA of the agents' client certificates. */
-  readonly clusterCaCert: string
+  /** CA of the agents' client certificates; undefined only with another `authenticator`. */
+  readonly clusterCaCert?: string
+  /** Oldest version of TLS that is spoken, on every port. Default TLSv1.2. */
+  readonly tlsMinVersion?: 'TLSv1.2' | 'TLSv1.3'
+  /** OpenSSL's cipher list (upstream: --cipher-suites). */
+  readonly ciphers?: string
+  /** Time between pings of upstream agents, milliseconds. Default 35 s (upstream: 1 h). */
+  readonly keepaliveMs?: number
+  /** Ours: what readers that keep up may have in flight together, beyond the first window of each. Default 256 MiB. */
+  readonly bufferLimitBytes?: number
+  /** Time until the kernel probes a silent frontend over TCP, milliseconds. Default 1 h. */
+  readonly frontendKeepaliveMs?: number
   /** Metrics and status. Default 8133 as k0s (upstream: 8095), loopback. */
   readonly adminPort?: number
   readonly adminBindAddress?: string
@@ -62,6 +73,10 @@ export const serverDefaults = {
   healthPort: 8092,
   healthBindAddress: '127.0.0.1',
   serverCount: 1,
+  bufferLimitBytes: WINDOW_BUDGET_BYTES,
+  tlsMinVersion: 'TLSv1.2',
+  keepaliveMs: 35_000,
+  frontendKeepaliveMs: 3_600_000,
   proxyStrategies: ['destHost', 'defaultRoute', 'default'],
   backendDialTimeoutMs: 25_000,
   gracefulShutdownTimeoutMs: 0,

@@ -24,10 +24,10 @@ import { serverDefaults } from '#konnectivity/server/options.ts'
 import type { EffectiveServerOptions, KonnectivityServerOptions } from '#konnectivity/server/options.ts'
 import { serverStatus } from '#konnectivity/server/status.ts'
 import type { ServerStatus } from '#konnectivity/server/status.ts'
+import { TlsFiles } from '#konnectivity/server/tls-files.ts'
 import { HttpEndpoint } from '#konnectivity/tunnel/http-endpoint.ts'
 import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
-import { readPem } from '#konnectivity/tunnel/pem.ts'
-import { WINDOW_BUDGET_BYTES } from '#konnectivity/tunnel/protocol.ts'
+import { TunnelFileError } from '#konnectivity/tunnel/pem.ts'
 
 /** Collaborators of the server. */
 export interface KonnectivityServerDeps {
@@ -61,7 +61,7 @@ export class KonnectivityServer {
   readonly #deps: KonnectivityServerDeps
   readonly #manager: BackendManager
   readonly #lost = new LostAgents()
-  readonly #budget = new WindowBudget({ limitBytes: WINDOW_BUDGET_BYTES })
+  readonly #budget: WindowBudget
   readonly #startedAt = new Date()
   readonly #metrics: ServerMetrics
   readonly #dialer: TunnelDialer
@@ -74,6 +74,7 @@ export class KonnectivityServer {
   readonly #offer: HandOverOffer
   readonly #serverId: string
   #agents: AgentService | undefined
+  #agentFiles: TlsFiles | undefined
   #lease: LeaseController | undefined
   #predecessor: Predecessor | undefined
   #waitsForAgentsSince = performance.now()
@@ -86,6 +87,7 @@ export class KonnectivityServer {
   constructor(options: KonnectivityServerOptions, deps: KonnectivityServerDeps) {
     this.#options = { ...serverDefaults, ...options }
     this.#deps = deps
+    this.#budget = new WindowBudget({ limitBytes: this.#options.bufferLimitBytes })
     this.#serverId = options.serverId ?? randomUUID()
     this.#manager = new BackendManager({ strategies: this.#options.proxyStrategies })
     this.#manager.onAdd(() => (this.#hadAgent = true))
@@ -96,6 +98,8 @@ export class KonnectivityServer {
       backends: () => this.#manager.counts(),
       pendingDials: () => this.#manager.list().reduce((sum, backend) => sum + backend.pendingDials, 0),
       established: () => this.#connections.size,
+      unproven: () => this.#agents?.unproven ?? 0,
+      bufferBytes: () => this.#budget.usedBytes,
     })
     this.#connections = new OpenConnections({ metrics: this.#metrics })
     const timeoutMs = boundedTimeout(this.#options.backendDialTimeoutMs)
@@ -110,7 +114,11 @@ export class KonnectivityServer {
     }
     this.#connectFrontend = new ConnectFrontend(frontend)
     this.#grpcFrontend = new GrpcFrontend({ ...frontend, budget: this.#budget })
-    this.#frontend = new FrontendListener(this.#options, { connect: this.#connectFrontend, grpc: this.#grpcFrontend })
+    this.#frontend = new FrontendListener(this.#options, {
+      connect: this.#connectFrontend,
+      grpc: this.#grpcFrontend,
+      log: deps.log,
+    })
     this.#health = new HttpEndpoint('tunnel health', healthRoutes(this.#manager, this.#metrics))
     this.#admin = new HttpEndpoint(
       'tunnel admin',
@@ -185,6 +193,7 @@ export class KonnectivityServer {
     const endpoints = [this.#health.stop(), this.#admin.stop(), this.#lease?.stop()]
     if (this.#isHandedOver) await sleep(LAST_KNOCK_MS)
     else if (timeoutMs > 0) this.#sendAgentsAway()
+    this.#agentFiles?.stop()
     this.#agents?.pauseAccepting()
     const frontend = this.#frontend.close()
     if (timeoutMs > 0) await this.#drain(timeoutMs, now)
@@ -258,14 +267,11 @@ export class KonnectivityServer {
   }
 
   async #startAgentService(sharing: PortSharing): Promise<number> {
-    const { clusterCert, clusterKey, clusterCaCert, agentPort, agentBindAddress, serverCount } = this.#options
-    const [certPem, keyPem, caPem] = await Promise.all([
-      readPem(clusterCert, 'cluster-cert'),
-      readPem(clusterKey, 'cluster-key'),
-      readPem(clusterCaCert, 'cluster-ca-cert'),
-    ])
+    const { agentPort, agentBindAddress, serverCount, keepaliveMs } = this.#options
+    const files = this.#agentTlsFiles()
+    this.#agentFiles = files
     this.#agents = new AgentService(
-      { certPem, keyPem, caPem, serverId: this.#serverId, serverCount },
+      { tls: await files.read(), serverId: this.#serverId, serverCount, keepaliveMs },
       {
         authenticator: this.#deps.authenticator ?? certificateAuthenticator,
         manager: this.#manager,
@@ -276,7 +282,22 @@ export class KonnectivityServer {
       },
     )
     const where = { port: agentPort, ...(agentBindAddress !== undefined && { host: agentBindAddress }) }
-    return this.#agents.listen(where, sharing)
+    const port = await this.#agents.listen(where, sharing)
+    files.follow(this.#agents.server)
+    return port
+  }
+
+  #agentTlsFiles(): TlsFiles {
+    const { clusterCert, clusterKey, clusterCaCert, tlsMinVersion: minVersion, ciphers } = this.#options
+    if (clusterCaCert === undefined && this.#deps.authenticator === undefined) {
+      throw new TunnelFileError('without --cluster-ca-cert, or tokens, every host could be an agent: give one of them')
+    }
+    const files = {
+      cert: { path: clusterCert, flag: 'cluster-cert' },
+      key: { path: clusterKey, flag: 'cluster-key' },
+      ca: clusterCaCert === undefined ? undefined : { path: clusterCaCert, flag: 'cluster-ca-cert' },
+    }
+    return new TlsFiles({ ...files, minVersion, ciphers }, { log: this.#deps.log })
   }
 }
 

@@ -6,7 +6,7 @@ import { listen } from '#konnectivity/tunnel/listen.ts'
 import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
 
 /** One path of a health or admin endpoint; throwing answers 500 with the message. */
-export type Route = () => Answer
+export type Route = (query: URLSearchParams) => Answer
 
 interface Answer {
   readonly status: number
@@ -46,11 +46,11 @@ export class HttpEndpoint {
 function answer({ method, url = '/' }: IncomingMessage, routes: Readonly<Record<string, Route>>): Answer {
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET\n' }
   // Not the URL class, which throws for what is no URL (`//`); `url` may also be absolute, which no client of ours sends.
-  const path = url.split('?', 1)[0] ?? ''
+  const [path = '', query = ''] = url.split('?', 2)
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined
   if (route === undefined) return { status: 404, body: 'not found\n' }
   try {
-    return route()
+    return route(new URLSearchParams(query))
   } catch (err) {
     return { status: 500, body: `${errorMessage(err)}\n` }
   }

@@ -161,7 +161,12 @@ const MAX_PREFIX_BYTES = 64
 
 function headersOf(fields: Fields): Headers {
   const headers: Record<string, string> = {}
-  for (let i = 0; i + 1 < fields.length; i += 2) headers[fields[i] ?? ''] = fields[i + 1] ?? ''
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const [name, value] = [fields[i] ?? '', fields[i + 1] ?? '']
+    const before = headers[name]
+    // RFC 9110, section 5.2: fields of one name are a list.
+    headers[name] = before === undefined ? value : `${before}, ${value}`
+  }
   return headers
 }
 
