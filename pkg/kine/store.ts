@@ -29,11 +29,10 @@ import { Leases } from '#pkg/kine/lease/leases.ts'
 import type { Lessor } from '#pkg/kine/lease/lessor.ts'
 import { load, loadShared } from '#pkg/kine/load.ts'
 import type { Loaded } from '#pkg/kine/load.ts'
-import { everythingAt, hashHistory } from '#pkg/kine/read/hash.ts'
 import { patiently } from '#pkg/kine/patience.ts'
 import { KeyValues } from '#pkg/kine/read/key-values.ts'
 import { Pins } from '#pkg/kine/read/pins.ts'
-import { rangeAt, rangeNow, sortByValue } from '#pkg/kine/read/range.ts'
+import { Reads } from '#pkg/kine/read/reads.ts'
 import type { Ring } from '#pkg/kine/ring/ring.ts'
 import { WatchHub } from '#pkg/kine/watch/hub.ts'
 import { Writer } from '#pkg/kine/writer/writer.ts'
@@ -83,7 +82,7 @@ export class Store implements Backend {
   readonly #lessor: Lessor
   readonly #applier: Applier
   readonly #keyValues: KeyValues
-  readonly #pins = new Pins()
+  readonly #reads: Reads
   readonly #writer: Writer
   readonly #leases: Leases
   readonly #follower: Follower | undefined
@@ -144,12 +143,13 @@ export class Store implements Backend {
     })
     const serial = new Serial()
     const previousWanted = (version: KeyVersion): boolean => this.hub.previousWanted(version)
+    const pins = new Pins()
     const common = { dialect, index, lessor, applier: this.#applier, keyValues: this.#keyValues, previousWanted }
     this.#follower = shared && this.#follow(shared, serial, new Tail({ ...common, shared }), log)
     this.#writer = new Writer({
       ...common,
       alarms,
-      pins: this.#pins,
+      pins,
       serial,
       follower: this.#follower,
       onCommit: (durationMs) => {
@@ -157,12 +157,14 @@ export class Store implements Backend {
       },
       onFailure: deps.onFailure,
     })
+    const linearize = (): Promise<void> => this.#linearize()
+    this.#reads = new Reads({ ...common, pins, linearize })
     this.#leases = new Leases({ writer: this.#writer, lessor })
     const compaction = {
       pruned: state.prunedRevision,
       graceMs: shared === undefined ? 0 : (options.compactionGraceMs ?? SHARED_GRACE_MS),
     }
-    this.#compactor = new Compactor(compaction, { dialect, index, pins: this.#pins, log })
+    this.#compactor = new Compactor(compaction, { dialect, index, pins, log })
     this.#expirer = new LeaseExpirer(
       { spreadMs: shared === undefined ? 0 : SHARED_SPREAD_MS },
       { lessor, revoke: (id) => this.#leases.expire(id), log },
@@ -198,18 +200,8 @@ export class Store implements Backend {
     return this.#ring.bytes
   }
 
-  async range(query: RangeQuery): Promise<Pinned<RangeResult>> {
-    if (!query.serializable) await this.#follower?.linearize()
-    const { revision, compactRevision } = this.#applier
-    if (query.revision > revision) throw new StoreError('future-revision')
-    if (query.revision > 0 && query.revision < compactRevision) throw new StoreError('compacted')
-    const pin = this.#pins.hold(query.revision > 0 ? query.revision : revision)
-    try {
-      return pinned(await this.#execute(query, revision), pin)
-    } catch (error) {
-      pin[Symbol.dispose]()
-      throw error
-    }
+  range(query: RangeQuery): Promise<Pinned<RangeResult>> {
+    return this.#reads.range(query)
   }
 
   loadKeyValues(versions: readonly KeyVersion[]): Promise<readonly Buffer[]> {
@@ -217,18 +209,7 @@ export class Store implements Backend {
   }
 
   async txn(request: TxnRequest): Promise<Pinned<TxnResult>> {
-    const { result, deferred, pin } = await this.#writer.txn(request)
-    try {
-      for (const { query, into } of deferred) {
-        const { revision } = into.result
-        if (query.revision > 0 && query.revision < revision) into.result = await this.#execute(query, revision)
-        else into.result = await this.#ordered(into.result, query)
-      }
-      return pinned(result, pin)
-    } catch (error) {
-      pin[Symbol.dispose]()
-      throw error
-    }
+    return await this.#reads.complete(await this.#writer.txn(request))
   }
 
   compact(revision: Revision): Promise<Revision> {
@@ -253,17 +234,17 @@ export class Store implements Backend {
   }
 
   async leaseTimeToLive(id: LeaseId): Promise<LeaseState | undefined> {
-    await this.#follower?.linearize()
+    await this.#linearize()
     return this.#lessor.state(id)
   }
 
   async leases(): Promise<readonly LeaseId[]> {
-    await this.#follower?.linearize()
+    await this.#linearize()
     return this.#lessor.ids()
   }
 
   async alarmList(type: AlarmType): Promise<readonly AlarmMember[]> {
-    await this.#follower?.linearize()
+    await this.#linearize()
     return this.alarms.list(type)
   }
 
@@ -284,21 +265,8 @@ export class Store implements Backend {
     return { clusterId, memberId, revision, compactRevision, sizeBytes: bytes, sizeInUseBytes: inUseBytes }
   }
 
-  async hashKv(asked: Revision): Promise<KvHash> {
-    await this.#follower?.linearize()
-    const { revision, compactRevision } = this.#applier
-    if (asked > revision) throw new StoreError('future-revision')
-    if (asked > 0 && asked < compactRevision) throw new StoreError('compacted')
-    const hashRevision = asked === 0 ? revision : asked
-    const pin = this.#pins.hold(compactRevision)
-    try {
-      const base = compactRevision > 0 ? (await this.#execute(everythingAt(compactRevision), revision)).versions : []
-      const changes = { from: compactRevision + 1, through: hashRevision }
-      const deps = { dialect: this.#dialect, load: (versions: readonly KeyVersion[]) => this.#keyValues.load(versions) }
-      return { hash: await hashHistory(base, changes, deps), revision, compactRevision, hashRevision }
-    } finally {
-      pin[Symbol.dispose]()
-    }
+  hashKv(asked: Revision): Promise<KvHash> {
+    return this.#reads.hashKv(asked)
   }
 
   async defragment(): Promise<void> {
@@ -315,6 +283,11 @@ export class Store implements Backend {
     await this.#follower?.stop()
     await this.#compactor.stop()
     await this.#dialect.close()
+  }
+
+  /** Makes memory as new as a shared database was at some moment after the call. */
+  async #linearize(): Promise<void> {
+    await this.#follower?.linearize()
   }
 
   #follow(shared: SharedLog, serial: Serial, tail: Tail, log: Logger): Follower {
@@ -347,20 +320,4 @@ export class Store implements Backend {
     this.#compactor.wake(loaded.head.compactRevision)
     this.#expirer.wake()
   }
-
-  async #execute(query: RangeQuery, revision: Revision): Promise<RangeResult> {
-    const historical = query.revision > 0 && query.revision < this.#applier.revision
-    const result = historical
-      ? await rangeAt(this.#index.at(query.range, query.revision), query, revision, this.#dialect)
-      : rangeNow(this.#index, query, revision)
-    return query.sortTarget === 'value' ? this.#ordered(result, query) : result
-  }
-
-  async #ordered(result: RangeResult, query: RangeQuery): Promise<RangeResult> {
-    return sortByValue(result, query, await this.#keyValues.load(result.versions)).result
-  }
-}
-
-function pinned<T>(value: T, pin: Disposable): Pinned<T> {
-  return { value, [Symbol.dispose]: () => pin[Symbol.dispose]() }
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { errnoCode, errorMessage } from '#pkg/errors/error.ts'
 import type { Endpoint } from '#pkg/kine/endpoint/endpoint.ts'
+import type { DatabaseTlsFiles } from '#pkg/kine/endpoint/tls.ts'
 import { KineError } from '#pkg/kine/errors.ts'
 
 /**
@@ -30,5 +31,29 @@ async function check(flag: string, path: string): Promise<void> {
         ? `; let the user with the id ${process.getuid?.() ?? 'of kine'}, as which kine runs, read it`
         : ''
     throw new KineError(`${flag}: cannot read ${path}: ${errorMessage(error)}${advice}`, { cause: error })
+  }
+}
+
+/** What the files hold, read anew for each connection so that renewed certificates are taken up. @throws KineError */
+export async function readTlsFiles({ caFile, certFile, keyFile }: DatabaseTlsFiles): Promise<TlsFileContents> {
+  return {
+    ...(caFile !== undefined && { ca: await readPem(caFile) }),
+    ...(certFile !== undefined && { cert: await readPem(certFile) }),
+    ...(keyFile !== undefined && { key: await readPem(keyFile) }),
+  }
+}
+
+/** PEM texts. */
+export interface TlsFileContents {
+  readonly ca?: Buffer
+  readonly cert?: Buffer
+  readonly key?: Buffer
+}
+
+async function readPem(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new KineError(`cannot read ${path}: ${errorMessage(error)}`, { cause: error })
   }
 }

@@ -1,24 +1,5 @@
 import type { Head, SharedLog } from '#pkg/kine/dialect/dialect.ts'
 
-/** Whether `applied` includes everything that `head` stands for. */
-export function includes(applied: Head, head: Head): boolean {
-  return (
-    applied.revision >= head.revision &&
-    applied.leaseSeq >= head.leaseSeq &&
-    applied.compactRevision >= head.compactRevision
-  )
-}
-
-/** Whether both name the same state. */
-export function sameHead(a: Head, b: Head): boolean {
-  return (
-    a.revision === b.revision &&
-    a.lastId === b.lastId &&
-    a.leaseSeq === b.leaseSeq &&
-    a.compactRevision === b.compactRevision
-  )
-}
-
 /**
  * Reads the head for many at once: one query runs, and all who ask meanwhile share the next one. When it fails they
  * fail too, instead of waiting another timeout for a database that is away.

@@ -1,7 +1,7 @@
 import type { Applier } from '#pkg/kine/apply.ts'
 import type { SharedLog } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
-import { sameHead } from '#pkg/kine/follow/heads.ts'
+import { sameHead } from '#pkg/kine/dialect/heads.ts'
 import type { Follower } from '#pkg/kine/follow/follower.ts'
 import type { Attempt, Write } from '#pkg/kine/writer/attempt.ts'
 

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import { errorMessage } from '#pkg/errors/error.ts'
 import { describeEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import type { MysqlEndpoint } from '#pkg/kine/endpoint/mysql.ts'
+import { readTlsFiles } from '#pkg/kine/endpoint/tls-files.ts'
 import { errno, isRefusal, MysqlError, toMysqlError } from '#pkg/kine/dialect/mysql/errors.ts'
 import { Session } from '#pkg/kine/dialect/mysql/session.ts'
 import type { SessionTls } from '#pkg/kine/dialect/mysql/session.ts'
@@ -138,21 +138,10 @@ function setupSql({ idleSeconds = IDLE_SECONDS }: SessionSetup): string {
   return `SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION ${settings.join(', ')}`
 }
 
-/** Read for every session, so that renewed certificates are taken up. */
-async function readTls({ tls }: MysqlEndpoint): Promise<SessionTls> {
-  const { caFile, certFile, keyFile, mode } = tls
-  return {
-    verify: mode === 'verify-full',
-    ...(caFile !== undefined && { ca: await readPem(caFile) }),
-    ...(certFile !== undefined && { cert: await readPem(certFile) }),
-    ...(keyFile !== undefined && { key: await readPem(keyFile) }),
-  }
-}
-
-async function readPem(path: string): Promise<Buffer> {
+async function readTls({ tls: { mode, ...files } }: MysqlEndpoint): Promise<SessionTls> {
   try {
-    return await readFile(path)
+    return { verify: mode === 'verify-full', ...(await readTlsFiles(files)) }
   } catch (error) {
-    throw new MysqlError(`cannot read ${path}: ${errorMessage(error)}`, { symbol: 'TLS_FILE', lost: true })
+    throw new MysqlError(errorMessage(error), { symbol: 'TLS_FILE', lost: true })
   }
 }

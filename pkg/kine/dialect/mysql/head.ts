@@ -16,13 +16,3 @@ export function headOf([row]: readonly Row[]): Head {
     leaseSeq: integer(row[3]),
   }
 }
-
-/** Whether nothing at all was committed between the two. */
-export function sameHead(a: Head, b: Head): boolean {
-  return (
-    a.revision === b.revision &&
-    a.lastId === b.lastId &&
-    a.compactRevision === b.compactRevision &&
-    a.leaseSeq === b.leaseSeq
-  )
-}

@@ -1,18 +1,7 @@
 import type { Connector } from '#pkg/kine/dialect/mysql/connector.ts'
 import { MysqlError } from '#pkg/kine/dialect/mysql/errors.ts'
+import type { PoolOptions } from '#pkg/kine/dialect/pool-options.ts'
 import type { Session } from '#pkg/kine/dialect/mysql/session.ts'
-
-/** Bounds of the sessions that read. */
-export interface PoolOptions {
-  /** Sessions at most. */
-  readonly maxOpen: number
-  /** Of these, how many stay without work. */
-  readonly maxIdle: number
-  /** Milliseconds without work after which a session is closed, 0 for never. */
-  readonly maxIdleMs: number
-  /** Age in milliseconds at which a session is closed, 0 for never. */
-  readonly maxLifetimeMs: number
-}
 
 interface Pooled {
   readonly session: Session

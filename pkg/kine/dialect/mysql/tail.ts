@@ -2,7 +2,8 @@ import type { Revision } from '#pkg/kine/backend.ts'
 import type { Head } from '#pkg/kine/dialect/dialect.ts'
 import type { Connector } from '#pkg/kine/dialect/mysql/connector.ts'
 import { MysqlError } from '#pkg/kine/dialect/mysql/errors.ts'
-import { HEAD_COLUMNS, headOf, sameHead } from '#pkg/kine/dialect/mysql/head.ts'
+import { sameHead } from '#pkg/kine/dialect/heads.ts'
+import { HEAD_COLUMNS, headOf } from '#pkg/kine/dialect/mysql/head.ts'
 import { Lane } from '#pkg/kine/dialect/mysql/lane.ts'
 
 /** Whoever asks for the head learns within this time that there is no answer. */

@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
 import { Client } from 'pg'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { PostgresEndpoint, PostgresHost, PostgresTls } from '#pkg/kine/endpoint/postgres.ts'
-import { KineError } from '#pkg/kine/errors.ts'
+import { readTlsFiles } from '#pkg/kine/endpoint/tls-files.ts'
 
 /** Quiet time after which the kernel asks whether the other side still lives; it gives up ten seconds later. */
 const KEEPALIVE_IDLE_MS = 5_000
@@ -64,21 +63,11 @@ function missingPassword(user: string): never {
 }
 
 /** 'require' and 'prefer' encrypt without asking who answers, as libpq does; an authority file makes them ask. */
-async function tlsOptions({ mode, caFile, certFile, keyFile }: PostgresTls): Promise<ConnectionOptions> {
-  const verify = mode === 'verify-ca' || mode === 'verify-full' || (mode === 'require' && caFile !== undefined)
+async function tlsOptions({ mode, ...files }: PostgresTls): Promise<ConnectionOptions> {
+  const verify = mode === 'verify-ca' || mode === 'verify-full' || (mode === 'require' && files.caFile !== undefined)
   return {
     rejectUnauthorized: verify,
     ...(verify && mode !== 'verify-full' && { checkServerIdentity: () => undefined }),
-    ...(caFile !== undefined && { ca: await readPem(caFile) }),
-    ...(certFile !== undefined && { cert: await readPem(certFile) }),
-    ...(keyFile !== undefined && { key: await readPem(keyFile) }),
-  }
-}
-
-async function readPem(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    throw new KineError(`cannot read ${path}: ${errorMessage(error)}`, { cause: error })
+    ...(await readTlsFiles(files)),
   }
 }

@@ -1,19 +1,8 @@
 import type { Access } from '#pkg/kine/dialect/postgres/access.ts'
 import type { Connection } from '#pkg/kine/dialect/postgres/connection.ts'
 import { ConnectionLostError, toStoreError } from '#pkg/kine/dialect/postgres/errors.ts'
+import type { PoolOptions } from '#pkg/kine/dialect/pool-options.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
-
-/** Bounds of the pool. */
-export interface PoolOptions {
-  /** Connections at most. */
-  readonly maxOpen: number
-  /** Of these, how many stay without work. */
-  readonly maxIdle: number
-  /** Milliseconds without work after which a connection is closed, 0 for never. */
-  readonly maxIdleMs: number
-  /** Age in milliseconds at which a connection is closed, 0 for never. */
-  readonly maxLifetimeMs: number
-}
 
 interface Pooled {
   readonly connection: Connection
