@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { must } from '#inttest/common/run.ts'
 
@@ -57,5 +57,23 @@ export class Disk implements AsyncDisposable {
     await must(['umount', '--lazy', this.path])
     await rm(this.path, { recursive: true })
     await rm(this.#image)
+  }
+}
+
+/** Takes all the space that is left, to the last block. */
+export async function fill(path: string): Promise<void> {
+  const file = await open(path, 'w')
+  try {
+    for (let size = 1024 * 1024; size >= 512;) {
+      try {
+        await file.write(Buffer.alloc(size))
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+        size /= 2
+      }
+    }
+    await file.sync()
+  } finally {
+    await file.close()
   }
 }

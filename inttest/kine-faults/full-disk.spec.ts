@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { open, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Disk } from '#inttest/kine-faults/disk.ts'
+import { Disk, fill } from '#inttest/kine-faults/disk.ts'
 import { OWN_SERVERS, report, scratch, SERVER_DISK_MIB } from '#inttest/kine-faults/kinds.ts'
 import { KineProcess } from '#inttest/kine-faults/kine-process.ts'
 import { checkIntegrity } from '#inttest/kine-faults/sqlite-file.ts'
@@ -78,23 +78,5 @@ async function fillAndFree(kine: KineProcess, disk: Disk, valueBytes: number): P
     assert.equal(traffic.health.failed, 0, 'reads go on')
   } finally {
     await traffic.stop()
-  }
-}
-
-/** Takes all the space that is left, to the last block. */
-async function fill(path: string): Promise<void> {
-  const file = await open(path, 'w')
-  try {
-    for (let size = 1024 * 1024; size >= 512;) {
-      try {
-        await file.write(Buffer.alloc(size))
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-        size /= 2
-      }
-    }
-    await file.sync()
-  } finally {
-    await file.close()
   }
 }
