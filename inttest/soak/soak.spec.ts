@@ -7,7 +7,7 @@ import type { Host } from '#inttest/common/host.ts'
 import { k0sExecutable } from '#inttest/common/names.ts'
 import { startPods } from '#inttest/common/pods.ts'
 import { newCluster } from '#inttest/common/shared-cluster.ts'
-import { ConfigMapChurn } from '#inttest/soak/config-map-churn.ts'
+import { ConfigMapChurn } from '#inttest/common/config-map-churn.ts'
 
 /** How long the cluster is carried, minutes. */
 const MINUTES = Number(process.env['SOAK_MINUTES'] ?? 120)
