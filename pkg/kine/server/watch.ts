@@ -81,7 +81,7 @@ function create(reader: WireReader, { store, stream, call }: Context): void {
 function cancel(reader: WireReader, { store, stream, call }: Context): void {
   let id = 0
   while (reader.next()) {
-    if (reader.field === 1) id = reader.int()
+    if (reader.field === 1) id = reader.exactInt()
     else reader.skip()
   }
   if (!stream.cancel(id)) return
@@ -100,7 +100,7 @@ function decodeCreate(reader: WireReader): { readonly id: number; readonly optio
     if (reader.field === 1) key = reader.bytes()
     else if (reader.field === 2) rangeEnd = reader.bytes()
     else if (reader.field === 5) reader.repeatedInts(filters)
-    else if (reader.field === 7) id = reader.int()
+    else if (reader.field === 7) id = reader.exactInt()
     else if (reader.field <= 8) numbers.set(reader.field, reader.int())
     else reader.skip()
   }

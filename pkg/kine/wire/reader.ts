@@ -44,8 +44,19 @@ export class WireReader {
     return true
   }
 
-  /** A signed or unsigned integer, checked to be safe. */
+  /**
+   * A signed integer. One beyond 2^53 counts as the nearest safe one: of revisions, versions and limits, that is as far
+   * beyond all that there is as the number itself, and a client may ask for it, as the users of an API server can.
+   */
   int(): number {
+    this.#expect(VARINT)
+    const value = this.#int64()
+    if (typeof value === 'number') return value
+    return value > 0n ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER
+  }
+
+  /** A signed integer that is given back to the client: it must be a safe one. */
+  exactInt(): number {
     this.#expect(VARINT)
     return this.#varint()
   }

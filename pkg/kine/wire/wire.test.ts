@@ -53,12 +53,27 @@ describe('protobuf codec', () => {
           while (reader.next()) {
             if (reader.field === 1 && name.includes('cut bytes')) reader.bytes()
             else if (name === 'group') reader.skip()
-            else reader.int()
+            else reader.exactInt()
           }
         },
         (error: unknown) => error instanceof WireError && message.test(error.message),
         name,
       )
+    }
+  })
+
+  it('takes integers beyond 2^53 for the nearest that a number holds', () => {
+    const cases = {
+      '088080808080808010': Number.MAX_SAFE_INTEGER,
+      '08ffffffffffffffff7f': Number.MAX_SAFE_INTEGER,
+      '0880808080808080808001': Number.MIN_SAFE_INTEGER,
+      '08ffffffffffffff0f': Number.MAX_SAFE_INTEGER,
+      '08ffffffffffffffffff01': -1,
+    }
+    for (const [hex, expected] of Object.entries(cases)) {
+      const reader = new WireReader(Buffer.from(hex, 'hex'))
+      assert.ok(reader.next())
+      assert.equal(reader.int(), expected, hex)
     }
   })
 
