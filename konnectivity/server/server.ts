@@ -36,6 +36,8 @@ export interface KonnectivityServerDeps {
   readonly authenticator?: AgentAuthenticator
   /** Where this server keeps a Lease, by which agents count servers; without it, it keeps none. */
   readonly leases?: ServerLeaseStore
+  /** How often certificates are looked at, milliseconds. Default 10 s. */
+  readonly reloadEveryMs?: number
 }
 
 /** Ports that the server bound; they differ from the options where those were 0. */
@@ -297,7 +299,8 @@ export class KonnectivityServer {
       key: { path: clusterKey, flag: 'cluster-key' },
       ca: clusterCaCert === undefined ? undefined : { path: clusterCaCert, flag: 'cluster-ca-cert' },
     }
-    return new TlsFiles({ ...files, minVersion, ciphers }, { log: this.#deps.log })
+    const { log, reloadEveryMs: everyMs } = this.#deps
+    return new TlsFiles({ ...files, minVersion, ciphers }, { log, ...(everyMs !== undefined && { everyMs }) })
   }
 }
 

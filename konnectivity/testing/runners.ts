@@ -5,7 +5,7 @@ import { KonnectivityAgent } from '#konnectivity/agent/agent.ts'
 import type { KonnectivityAgentDeps, KonnectivityAgentOptions } from '#konnectivity/agent/options.ts'
 import type { KonnectivityServerOptions } from '#konnectivity/server/options.ts'
 import { KonnectivityServer } from '#konnectivity/server/server.ts'
-import type { ServerAddresses } from '#konnectivity/server/server.ts'
+import type { KonnectivityServerDeps, ServerAddresses } from '#konnectivity/server/server.ts'
 import { TestCa } from '#konnectivity/testing/certificates.ts'
 import type { CertificateTools, TestSubject } from '#konnectivity/testing/certificates.ts'
 import { until } from '#pkg/lifecycle/testing/until.ts'
@@ -44,7 +44,10 @@ export class TunnelFixture implements AsyncDisposable {
   }
 
   /** Starts a server on free ports with a unix socket frontend. */
-  async startServer(options: Partial<KonnectivityServerOptions> = {}): Promise<RunningServer> {
+  async startServer(
+    options: Partial<KonnectivityServerOptions> = {},
+    deps: Partial<KonnectivityServerDeps> = {},
+  ): Promise<RunningServer> {
     this.#count += 1
     const udsName = join(this.ca.dir, `frontend-${this.#count}.sock`)
     const certificate = await this.ca.issue({ commonName: 'konnectivity-server' })
@@ -61,7 +64,7 @@ export class TunnelFixture implements AsyncDisposable {
         clusterCaCert: this.ca.caPath,
         ...options,
       },
-      { log: this.#log },
+      { log: this.#log, ...deps },
     )
     this.#stack.defer(() => server.stop())
     return { server, addresses: await server.start(), udsName }

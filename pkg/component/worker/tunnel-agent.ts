@@ -18,6 +18,8 @@ export interface TunnelAgentComponent extends Component {
 }
 
 const TUNNEL_AGENT = 'konnectivity-agent'
+/** An `exec` or `logs -f` may go on for this long after the worker was told to stop; what is silent ends after a second. */
+const DRAIN_MS = 30_000
 
 /** Finds the tunnel agent among the components of a node. */
 export function isTunnelAgent(component: Component): component is TunnelAgentComponent {
@@ -54,7 +56,7 @@ export function tunnelAgent(context: WorkerContext, certificates: WorkerCertific
     },
     stop: async () => {
       for (const end of ends.splice(0)) end()
-      await agent?.stop()
+      await agent?.stop({ drainMs: DRAIN_MS })
       agent = undefined
     },
   }
