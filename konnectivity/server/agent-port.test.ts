@@ -63,7 +63,7 @@ describe('agent port', function () {
     assert.deepEqual([honest.closed, unproven.size], [false, 4])
     unproven.prove(accepted[0] as Socket)
     assert.equal(unproven.size, 3)
-    await Promise.all([honest, ...flood].map((socket) => socket.destroy()))
+    for (const socket of [honest, ...flood]) socket.destroy()
     await until(() => unproven.size === 0, 'all are forgotten')
     server.close()
   })
