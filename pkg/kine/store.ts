@@ -316,7 +316,10 @@ export class Store implements Backend {
     this.#keyValues.clear()
     this.#applier.reset(loaded.head)
     if (sameHistory) this.hub.skipped(before.revision + 1)
-    else this.hub.endAll()
+    else {
+      this.hub.endAll()
+      this.#compactor.restart(loaded.head.compactRevision)
+    }
     this.#compactor.wake(loaded.head.compactRevision)
     this.#expirer.wake()
   }

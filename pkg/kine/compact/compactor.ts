@@ -57,6 +57,15 @@ export class Compactor {
     this.#running ??= this.#run().finally(() => (this.#running = undefined))
   }
 
+  /**
+   * The database holds another history, compacted at `revision`: what was to be deleted of the old one, at a revision that
+   * the new one may not have compacted, is left alone.
+   */
+  restart(revision: Revision): void {
+    this.#target = revision
+    this.#pruned = Math.min(this.#pruned, revision)
+  }
+
   /** Resolves when what was asked for so far has been deleted. */
   async idle(): Promise<void> {
     await this.#running
@@ -73,7 +82,7 @@ export class Compactor {
       const target = this.#target
       try {
         await pause(this.#graceMs, signal)
-        await this.#pruneTo(Math.min(target, this.#deps.pins.oldest()), signal)
+        await this.#pruneTo(Math.min(target, this.#target, this.#deps.pins.oldest()), signal)
       } catch (error) {
         this.#deps.log.warn('compaction failed, will retry', { err: errorMessage(error) })
         await pause(RETRY_MS, signal)
@@ -89,12 +98,13 @@ export class Compactor {
     const startedAt = performance.now()
     let deleted = 0
     for (let done = false; !done;) {
-      if (signal.aborted) return
+      if (signal.aborted || through > this.#target) return
       const result = await this.#deps.dialect.prune(through)
       deleted += result.deleted
       done = result.done
       await pause(done ? 0 : result.elsewhere === true ? ELSEWHERE_MS : SLICE_PAUSE_MS, signal)
     }
+    if (through > this.#target) return
     await this.#forgetTombstones(through, signal)
     this.#pruned = through
     this.#deps.log.debug('compacted', {

@@ -29,7 +29,7 @@ export class KeyValues {
   readonly #ring: Ring
   readonly #dialect: Pick<Dialect, 'readValues'>
   readonly #maxCacheBytes: number
-  readonly #cache = new Map<RowId, Buffer>()
+  #cache = new Map<RowId, Buffer>()
   #cacheBytes = 0
   #next: { readonly ids: Set<RowId>; readonly values: Promise<ReadonlyMap<RowId, Buffer>> } | undefined
   #reading: Promise<unknown> = Promise.resolve()
@@ -51,10 +51,11 @@ export class KeyValues {
     return cached
   }
 
-  /** Forgets what was read: the database may hold other rows under the same ids. */
+  /** Forgets what was read, and will be by reads that are under way: the database may hold other rows under the same ids. */
   clear(): void {
-    this.#cache.clear()
+    this.#cache = new Map()
     this.#cacheBytes = 0
+    this.#next = undefined
   }
 
   /** @throws StoreError 'compacted' if a version is no longer in the log */
@@ -62,15 +63,17 @@ export class KeyValues {
     const found = versions.map((version) => this.peek(version))
     const missing = versions.filter((_, i) => found[i] === undefined)
     if (missing.length === 0) return found as Buffer[]
+    const cache = this.#cache
     const values = await this.#read(missing)
-    return versions.map((version, i) => found[i] ?? this.#encode(version, values, versions.length))
+    const lasting = versions.length <= MAX_CACHED_REQUEST && cache === this.#cache
+    return versions.map((version, i) => found[i] ?? this.#encode(version, values, lasting))
   }
 
-  #encode(version: KeyVersion, values: ReadonlyMap<RowId, Buffer>, requested: number): Buffer {
+  #encode(version: KeyVersion, values: ReadonlyMap<RowId, Buffer>, lasting: boolean): Buffer {
     const value = values.get(version.id)
     if (value === undefined) throw new StoreError('compacted')
     const kv = encodeKeyValue(version, value)
-    if (requested <= MAX_CACHED_REQUEST) this.#remember(version.id, kv)
+    if (lasting) this.#remember(version.id, kv)
     return kv
   }
 
