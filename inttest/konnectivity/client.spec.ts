@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { frontends } from '#inttest/konnectivity/programs.ts'
 import { TunnelHosts } from '#inttest/konnectivity/tunnel-hosts.ts'
-import type { TunnelServer } from '#inttest/konnectivity/tunnel-hosts.ts'
+import type { TunnelServer } from '#inttest/konnectivity/running.ts'
 
 const MIB = 1024 * 1024
 /** `make check-konnectivity` moves a whole GiB. */

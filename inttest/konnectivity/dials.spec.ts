@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { agentProgram, serverProgram } from '#inttest/konnectivity/programs.ts'
 import { BLACK_HOLE, TunnelHosts } from '#inttest/konnectivity/tunnel-hosts.ts'
-import type { Event, Running, TunnelServer } from '#inttest/konnectivity/tunnel-hosts.ts'
+import type { Event, Running, TunnelServer } from '#inttest/konnectivity/running.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 
 const MIB = 1024 * 1024

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { eventually } from '#inttest/common/eventually.ts'
 import { agentProgram, serverProgram } from '#inttest/konnectivity/programs.ts'
 import { BLACK_HOLE, TunnelHosts } from '#inttest/konnectivity/tunnel-hosts.ts'
-import type { Running, TunnelServer } from '#inttest/konnectivity/tunnel-hosts.ts'
+import type { Running, TunnelServer } from '#inttest/konnectivity/running.ts'
 
 const GIB = 1024 ** 3
 /**

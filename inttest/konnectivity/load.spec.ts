@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { agentProgram, serverProgram } from '#inttest/konnectivity/programs.ts'
 import { TunnelHosts } from '#inttest/konnectivity/tunnel-hosts.ts'
-import type { Running, TunnelServer } from '#inttest/konnectivity/tunnel-hosts.ts'
+import type { Running, TunnelServer } from '#inttest/konnectivity/running.ts'
 
 const CONNECTIONS = 1000
 /** That nobody waits for the blocked ones; the figure that is wanted, 50 ms, is printed: it needs an idle machine. */

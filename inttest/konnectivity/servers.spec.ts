@@ -3,7 +3,7 @@ import { eventually } from '#inttest/common/eventually.ts'
 import { Balancer } from '#inttest/konnectivity/balancer.ts'
 import { agentPort } from '#inttest/konnectivity/programs.ts'
 import { TunnelHosts } from '#inttest/konnectivity/tunnel-hosts.ts'
-import type { TunnelServer } from '#inttest/konnectivity/tunnel-hosts.ts'
+import type { TunnelServer } from '#inttest/konnectivity/running.ts'
 
 const AGENTS = 2
 const FOUND_MS = 60_000
