@@ -135,12 +135,12 @@ export class KonnectivityAgent {
   }
 
   async #hello(): Promise<AgentHello> {
-    const { nodeName, agentId = nodeName, identifiers, readToken } = this.#options
+    const { nodeName, agentId = nodeName, identifiers, readToken, flow = 'streams' } = this.#options
     const query = new URLSearchParams()
     for (const key of ['ipv4', 'ipv6', 'host', 'cidr'] as const)
       for (const value of identifiers[key] ?? []) query.append(key, value)
     if (identifiers.defaultRoute === true) query.append('default-route', 'true')
-    return { agentId, identifiers: query.toString(), token: await readToken?.() }
+    return { agentId, identifiers: query.toString(), token: await readToken?.(), flow }
   }
 }
 

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Http2Session } from '#pkg/http2/session.ts'
+import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { dialEndpoint } from '#konnectivity/agent/endpoint.ts'
 import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
@@ -24,6 +25,7 @@ export interface AgentConnectionsOptions {
 export interface AgentConnectionsDeps {
   readonly session: Http2Session
   readonly control: PacketStream
+  readonly budget: WindowBudget
   readonly metrics: AgentMetrics
   readonly log: Logger
   /** Called with the totals of each finished connection. */
@@ -45,6 +47,7 @@ export class AgentConnections {
     this.#options = options
     this.#deps = deps
     this.#port = {
+      budget: deps.budget,
       sendData: (id, payload, done) => deps.control.sendData(id, payload, done),
       sendClose: (connectId, error) => deps.control.send({ type: 'closeResponse', connectId, error }),
       forget: (id) => this.#byId.delete(id),

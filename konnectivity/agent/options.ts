@@ -50,6 +50,8 @@ export interface KonnectivityAgentOptions {
   readonly bufferLimitBytes?: number
   /** Time between pings of a server that is not ours, milliseconds. Default and minimum 35 s. */
   readonly keepaliveMs?: number
+  /** `packets`: does not offer a stream for each connection, as upstream's agents do not. Default `streams`. */
+  readonly flow?: 'streams' | 'packets'
 }
 
 /** How an agent looks for servers it does not know yet. */

@@ -89,7 +89,7 @@ export class ServerSession {
     })
     this.#connections = new AgentConnections(
       { flow: transport.flow, endpointDialTimeoutMs: options.endpointDialTimeoutMs },
-      { session: transport.session, control: this.#control, metrics, log, onBytes },
+      { session: transport.session, control: this.#control, budget: deps.budget, metrics, log, onBytes },
     )
     const { intervalMs } = keepalive.upstream
     const upstream = { ...keepalive.upstream, intervalMs: options.keepaliveMs ?? intervalMs }

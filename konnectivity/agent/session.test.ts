@@ -27,7 +27,7 @@ describe('openSession', () => {
         { host: '127.0.0.1', port },
         {
           tls: { caPem: fixture.ca.caPem, certPem, keyPem },
-          hello: { agentId: 'w0', identifiers: '', token: undefined },
+          hello: { agentId: 'w0', identifiers: '', token: undefined, flow: 'streams' },
           budget: new WindowBudget({ limitBytes: WINDOW_BUDGET_BYTES }),
         },
         AbortSignal.timeout(5_000),

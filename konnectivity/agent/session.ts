@@ -22,6 +22,8 @@ export interface AgentHello {
   /** URL query. */
   readonly identifiers: string
   readonly token: string | undefined
+  /** What to offer. */
+  readonly flow: 'streams' | 'packets'
 }
 
 /** What the agent brings to a session. */
@@ -94,7 +96,7 @@ function handshake(session: Http2Session<TLSSocket>, host: string, hello: AgentH
   })
 }
 
-function helloHeaders(host: string, { agentId, identifiers, token }: AgentHello): Record<string, string> {
+function helloHeaders(host: string, { agentId, identifiers, token, flow }: AgentHello): Record<string, string> {
   return {
     ':method': 'POST',
     ':scheme': 'https',
@@ -105,7 +107,7 @@ function helloHeaders(host: string, { agentId, identifiers, token }: AgentHello)
     'user-agent': 'k0s-konnectivity-agent',
     [metadata.agentId]: agentId,
     [metadata.agentIdentifiers]: identifiers,
-    [metadata.flow]: STREAMS_FLOW,
+    ...(flow === 'streams' && { [metadata.flow]: STREAMS_FLOW }),
     ...(token !== undefined && { authorization: `Bearer ${token}` }),
   }
 }

@@ -215,6 +215,7 @@ export class AgentService {
       {
         session,
         control,
+        budget: this.#deps.budget,
         log,
         keepalive: new Keepalive(
           session,

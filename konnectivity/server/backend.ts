@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Http2Session } from '#pkg/http2/session.ts'
+import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import type { AgentIdentity } from '#konnectivity/server/identity.ts'
@@ -33,6 +34,7 @@ export interface BackendOptions {
 export interface BackendDeps {
   readonly session: Http2Session
   readonly control: PacketStream
+  readonly budget: WindowBudget
   readonly keepalive: Keepalive
   readonly log: Logger
   /** A connection was reset because its frontend read too slowly. */
@@ -61,6 +63,7 @@ export class Backend {
     this.remoteAddress = options.remoteAddress
     this.#deps = deps
     this.#port = {
+      budget: deps.budget,
       sendData: (id, payload, done) => deps.control.sendData(id, payload, done),
       sendClose: (connectId) => deps.control.send({ type: 'closeRequest', connectId }),
       forget: (id, error) => {

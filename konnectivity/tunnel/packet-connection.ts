@@ -1,8 +1,11 @@
 import { Duplex } from 'node:stream'
+import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import { RECEIVE_LIMIT_BYTES } from '#konnectivity/tunnel/protocol.ts'
 
 /** The shared stream, as one connection sees it. */
 export interface PacketPort {
+  /** What all connections of the process may leave unread together. */
+  readonly budget: WindowBudget
   /** Sends payload bytes; `done` once they are on their way: what slows this connection's source down. */
   sendData(connectId: number, payload: Buffer, done: (error?: Error | null) => void): void
   /** Tells the peer that this side is finished, after all data. Called once, unless the peer closed first. */
@@ -14,7 +17,9 @@ export interface PacketPort {
 /** The reader of one connection was too slow for a stream that cannot be paused for it alone. */
 export class ReceiveQueueFullError extends Error {
   constructor(limitBytes: number) {
-    super(`connection reset: its reader left more than ${limitBytes} bytes unread on a stream shared with others`)
+    super(
+      `connection reset: its reader left too much unread on a stream shared with others (limit ${limitBytes} bytes)`,
+    )
     this.name = 'ReceiveQueueFullError'
   }
 }
@@ -30,6 +35,9 @@ export class PacketConnection extends Duplex {
   readonly #receiveLimitBytes: number
   #peerClosed = false
   #closeSent = false
+  readonly #received: Buffer[] = []
+  #receivedBytes = 0
+  #wanted = false
 
   constructor(options: { connectId: number; receiveLimitBytes?: number }, port: PacketPort) {
     super({ allowHalfOpen: true, readableHighWaterMark: 64 * 1024, writableHighWaterMark: 64 * 1024 })
@@ -41,11 +49,17 @@ export class PacketConnection extends Duplex {
   /** Payload from the peer. */
   receive(data: Buffer): void {
     if (this.#peerClosed || this.destroyed || data.length === 0) return
-    if (this.readableLength + data.length > this.#receiveLimitBytes) {
+    if (this.#wanted) {
+      this.#wanted = this.push(data)
+      return
+    }
+    const granted = this.#port.budget.take(data.length)
+    this.#receivedBytes += granted
+    if (granted < data.length || this.#receivedBytes > this.#receiveLimitBytes) {
       this.destroy(new ReceiveQueueFullError(this.#receiveLimitBytes))
       return
     }
-    this.push(data)
+    this.#received.push(data)
   }
 
   /** The peer closed: what was received can still be read, what we would send is dropped. */
@@ -54,11 +68,19 @@ export class PacketConnection extends Duplex {
     this.#peerClosed = true
     // No half-close: once the last byte was read nothing is left to do, and the other end must not wait for us.
     this.once('end', () => this.destroy())
-    this.push(null)
+    if (this.#received.length === 0) this.push(null)
   }
 
   override _read(): void {
-    // Data is pushed as it arrives; the shared stream is never paused for one connection.
+    this.#wanted = true
+    while (this.#wanted) {
+      const data = this.#received.shift()
+      if (data === undefined) break
+      this.#receivedBytes -= data.length
+      this.#port.budget.give(data.length)
+      this.#wanted = this.push(data)
+    }
+    if (this.#peerClosed && this.#received.length === 0) this.push(null)
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
@@ -72,6 +94,9 @@ export class PacketConnection extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#port.budget.give(this.#receivedBytes)
+    this.#receivedBytes = 0
+    this.#received.length = 0
     this.#sendClose(error?.message ?? '')
     this.#port.forget(this.connectId, error)
     done(error)

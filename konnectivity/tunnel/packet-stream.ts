@@ -14,13 +14,15 @@ export interface PacketStreamHandler {
   onClose(error: Error | undefined): void
 }
 
-/** A peer that makes us queue this much by never reading is disconnected. */
-const MAX_QUEUED_BYTES = 32 * 1024 * 1024
+/** A peer that makes us queue so many bytes of answers by never reading is disconnected; DATA waits with its source. */
+const MAX_ANSWER_BYTES = 1024 * 1024
 
 /** Packets over one gRPC stream of either side: framing, decoding, and writing without copying payloads. */
 export class PacketStream {
   readonly #stream: Duplex
   #error: Error | undefined
+  /** Of packets without payload that are not on their way yet. */
+  #answerBytes = 0
 
   constructor(stream: Duplex, handler: PacketStreamHandler) {
     this.#stream = stream
@@ -43,8 +45,11 @@ export class PacketStream {
   /** Queues one packet; nothing happens once the stream is closed. */
   send(packet: Exclude<Packet, { readonly type: 'unknown' }>): void {
     if (!this.writable) return
-    this.#stream.write(grpcFrame(encodePacket(packet)))
-    if (this.#stream.writableLength > MAX_QUEUED_BYTES) this.destroy(new Error('the peer does not read its stream'))
+    const frame = grpcFrame(encodePacket(packet))
+    const answerBytes = packet.type === 'data' ? 0 : frame.length
+    this.#answerBytes += answerBytes
+    this.#stream.write(frame, () => (this.#answerBytes -= answerBytes))
+    if (this.#answerBytes > MAX_ANSWER_BYTES) this.destroy(new Error('the peer does not read its stream'))
   }
 
   /** Queues payload bytes of a connection; `done` is called once they are on their way. Never sends an empty packet. */

@@ -77,6 +77,8 @@ export class Connection implements ConnectionSide {
   #peerFrameBytes = DEFAULT_MAX_FRAME_BYTES
   #peerStreams = MAX_WINDOW_BYTES
   #tableUpdate = false
+  /** The peer has acknowledged our settings. */
+  #settingsKnown = false
   #closing = false
   #error: Error | undefined
 
@@ -272,7 +274,8 @@ export class Connection implements ConnectionSide {
       return
     }
     stream.receiveWindow -= payload.length
-    if (stream.receiveWindow < 0) {
+    // Before it knew our settings, the peer went by the default window, which may be larger (RFC 9113, 6.9.2).
+    if (stream.receiveWindow < 0 && this.#settingsKnown) {
       this.#reset(stream, ErrorCode.flowControlError)
       return
     }
@@ -359,7 +362,10 @@ export class Connection implements ConnectionSide {
   #onSettings({ flags, streamId, payload }: Frame): void {
     if (streamId !== 0) throw protocolError('SETTINGS of a stream')
     if (payload.length % 6 !== 0) throw new Http2Error(ErrorCode.frameSizeError, 'SETTINGS have 6 bytes each')
-    if ((flags & Flag.ack) !== 0) return
+    if ((flags & Flag.ack) !== 0) {
+      this.#settingsKnown = true
+      return
+    }
     for (let at = 0; at < payload.length; at += 6) this.#set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2))
     this.#output.send(FrameType.settings, Flag.ack, 0, NOTHING)
     this.#pump()
