@@ -83,7 +83,7 @@ check-stores: test-bins build
 	  $(STORE_SCENARIOS:%='inttest/%/*.spec.ts') || exit 1; done
 
 # The suite of kine over every store, part of `make test`; K0S_KINE_STORES=sqlite,etcd chooses.
-check-kine: test-bins
+check-kine: test-bins build
 	$(BIN)/mocha --config pkg/kine/suite/.mocharc.json
 
 # The long run of the suite: random requests beside etcd, and etcd's own check of performance and benchmark tool:

@@ -54,10 +54,7 @@ async function overload([etcd, other]: readonly [EtcdClient, EtcdClient]): Promi
   await fill('b')
   // Of the past: each has to ask the database.
   const lists = Array.from({ length: LISTS }, () =>
-    etcd.call('KV/Range', { ...prefixRange('load/'), revision: old }).catch((error: unknown) => {
-      assert.ok(BUSY.includes((error as ServiceError).code), String(error))
-      return undefined
-    }),
+    etcd.call('KV/Range', { ...prefixRange('load/'), revision: old }).catch(busy),
   )
   const all = Promise.all(lists)
   let over = false
@@ -68,16 +65,25 @@ async function overload([etcd, other]: readonly [EtcdClient, EtcdClient]): Promi
   let [slowestMs, rounds] = [0, 0]
   do {
     const askedAt = performance.now()
-    await other.range('/registry/health')
-    await other.put('among', String(rounds))
+    // On a machine that has much else to do a request may time out: that too is soon, and said.
+    const done = await other
+      .range('/registry/health')
+      .then(() => other.put('among', String(rounds)))
+      .catch(busy)
     slowestMs = Math.max(slowestMs, performance.now() - askedAt)
-    rounds += 1
+    if (done !== undefined) rounds += 1
   } while (!isTrue(over))
   const answers = (await all).filter((answer) => answer !== undefined)
   assert.ok(answers.length > 0, 'lists are answered')
   for (const { kvs } of answers) assert.ok(kvs.length === KEYS && kvs.every(({ value }) => value[0] === 97))
   assert.ok(slowestMs < ANSWERED_WITHIN_MS, `a read and a write took ${slowestMs.toFixed(0)} ms`)
-  assert.equal((await other.range('among')).kvs[0]!.version, rounds)
+  assert.ok(rounds > 0, 'a read and a write are answered')
+  assert.ok((await other.range('among')).kvs[0]!.version >= rounds)
+}
+
+/** Nothing but etcd's answers when it has too much to do. */
+function busy(error: unknown): undefined {
+  assert.ok(BUSY.includes((error as ServiceError).code), String(error))
 }
 
 /** A call: TypeScript keeps a variable narrowed that a closure changes. */
