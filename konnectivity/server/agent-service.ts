@@ -49,6 +49,7 @@ type AgentSession = Http2Session<TLSSocket>
 /** AgentService/Connect and, for our own agents, the streams that carry their connections. */
 export class AgentService {
   readonly server: Server
+  #paused = false
   #where: { readonly where: ListenOptions; readonly sharing: PortSharing } | undefined
   readonly #options: AgentServiceOptions
   readonly #deps: AgentServiceDeps
@@ -88,18 +89,25 @@ export class AgentService {
 
   /** Accepts no more connections; those that are open stay. */
   pauseAccepting(): void {
+    this.#paused = true
     if (this.server.listening) this.server.close()
   }
 
   /** Undoes `pauseAccepting`. @throws TunnelListenError */
   async resumeAccepting(): Promise<void> {
     if (this.#where === undefined || this.server.listening) return
+    this.#paused = false
     await listen(this.server, { backlog: 1024, ...this.#where.where }, 'tunnel agents', this.#where.sharing)
+    // Paused again while the port was bound.
+    if (this.#paused) this.server.close()
   }
 
   /** Disconnects every agent. */
-  destroySessions(): void {
-    for (const socket of this.#sockets) socket.destroy()
+  async destroySessions(): Promise<void> {
+    const gone = [...this.#sockets].map(
+      (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()).destroy()),
+    )
+    await Promise.all(gone)
   }
 
   /** Connections on which no agent was accepted yet. */

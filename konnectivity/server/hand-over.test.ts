@@ -87,7 +87,9 @@ describe('hand-over to a successor', function () {
     await old.server.handedOver
     const metrics = await fetch(`http://127.0.0.1:${old.addresses.adminPort}/metrics`)
     assert.equal(metrics.status, 200)
-    await Promise.all([old.server.stop(), once(busy, 'end').then(() => clearInterval(beat))])
+    await old.server.stop()
+    await until(() => busy.destroyed, 'the busy connection is cut')
+    clearInterval(beat)
   })
 
   it('goes on when the successor goes away before it took over', async () => {

@@ -202,8 +202,7 @@ export class KonnectivityServer {
     this.#connections.destroy()
     this.#connectFrontend.destroy()
     this.#grpcFrontend.destroy()
-    this.#agents?.destroySessions()
-    await Promise.all([...endpoints, frontend])
+    await Promise.all([...endpoints, frontend, this.#agents?.destroySessions()])
     // Last: its end tells the successor that no agent comes from here any more.
     await this.#offer.stop()
   }
@@ -236,6 +235,7 @@ export class KonnectivityServer {
   }
 
   async #keepAgents(): Promise<void> {
+    if (this.#stopped !== undefined) return
     try {
       await this.#agents?.resumeAccepting()
     } catch (error) {

@@ -33,7 +33,7 @@ const LINGER_MS = 50
 const text = (end: End): string => Buffer.concat(end.received).toString()
 
 describe('Splice', () => {
-  function join(options: { holdBackMs?: number } = {}): { front: End; back: End; splice: Splice } {
+  function join(options: { holdBackMs?: number; lingerMs?: number } = {}): { front: End; back: End; splice: Splice } {
     const [front, back] = [new End(), new End()]
     return { front, back, splice: new Splice(front, back, { lingerMs: LINGER_MS, ...options }) }
   }
@@ -50,11 +50,12 @@ describe('Splice', () => {
   })
 
   it('goes on in one direction after the other has ended, until it is silent', async () => {
-    const { front, back, splice } = join()
+    const lingerMs = 1_000
+    const { front, back, splice } = join({ lingerMs })
     front.push(null)
     await until(() => back.writableFinished, 'the end is passed on')
     for (let i = 0; i < 5; i += 1) {
-      await new Promise((resolve) => setTimeout(resolve, LINGER_MS / 2))
+      await new Promise((resolve) => setTimeout(resolve, lingerMs / 4))
       back.push('x')
     }
     assert.equal(await splice.closed, undefined)
