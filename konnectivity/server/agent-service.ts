@@ -97,9 +97,9 @@ export class AgentService {
   async resumeAccepting(): Promise<void> {
     if (this.#where === undefined || this.server.listening) return
     this.#paused = false
+    const pausedAgain = (): boolean => this.#paused // a call: a read would stay narrowed across the await
     await listen(this.server, { backlog: 1024, ...this.#where.where }, 'tunnel agents', this.#where.sharing)
-    // Paused again while the port was bound.
-    if (this.#paused) this.server.close()
+    if (pausedAgain()) this.server.close()
   }
 
   /** Disconnects every agent. */
