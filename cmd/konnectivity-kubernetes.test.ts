@@ -23,7 +23,8 @@ const serverMetrics = () =>
     bufferBytes: none,
   })
 
-describe('tunnel and Kubernetes', () => {
+describe('tunnel and Kubernetes', function () {
+  this.timeout(30_000) // also on a loaded machine
   let api: FakeApiServer
   let client: KubeClient
   beforeEach(async () => {

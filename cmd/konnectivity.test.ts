@@ -81,7 +81,8 @@ const agentFlags: Readonly<Record<string, string>> = {
   'kube-api-content-type': 'application/json',
 }
 
-describe('commands of the tunnel', () => {
+describe('commands of the tunnel', function () {
+  this.timeout(30_000) // also on a loaded machine
   const io = { env: {}, uid: 0, self: 'k0s', stdout: () => undefined, stderr: () => undefined }
   const parse = (table: typeof konnectivityServerFlags | typeof konnectivityAgentFlags, argv: readonly string[]) =>
     parseFlags(table, argv, { command: 'k0s', env: {} })

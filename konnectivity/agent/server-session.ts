@@ -7,7 +7,7 @@ import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
 import type { AgentTls, ServerAddress } from '#konnectivity/agent/options.ts'
 import { openSession } from '#konnectivity/agent/session.ts'
 import type { AgentHello, AgentSession } from '#konnectivity/agent/session.ts'
-import { packetTypeLabel } from '#konnectivity/proto/packet.ts'
+import { packetTypeLabel, typeLabel } from '#konnectivity/proto/packet.ts'
 import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
 import { Keepalive, keepalive } from '#konnectivity/tunnel/keepalive.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
@@ -81,6 +81,7 @@ export class ServerSession {
         if (packet.type === 'drain') this.retire()
         else this.#connections.onPacket(packet)
       },
+      onSent: (type) => metrics.streamPackets.add({ segment: 'from_agent', packet_type: typeLabel(type) }),
       onClose: (error) => {
         if (error !== undefined)
           metrics.streamErrors.add({ segment: 'to_agent', code: 'Unavailable', packet_type: 'Unknown' })

@@ -30,6 +30,11 @@ export function packetTypeLabel(packet: Packet): string {
   return packet.type === 'unknown' ? String(packet.number) : typeLabels[packetNumbers[packet.type]]
 }
 
+/** Upstream's name of a type. */
+export function typeLabel(type: Exclude<Packet['type'], 'unknown'>): string {
+  return typeLabels[packetNumbers[type]]
+}
+
 /** By number on the wire. */
 const typeLabels = ['DIAL_REQ', 'DIAL_RSP', 'CLOSE_REQ', 'CLOSE_RSP', 'DATA', 'DIAL_CLS', 'DRAIN'] as const
 

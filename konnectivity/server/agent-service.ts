@@ -6,7 +6,7 @@ import type { Headers, Http2Duplex } from '#pkg/http2/duplex.ts'
 import { Http2Session } from '#pkg/http2/session.ts'
 import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { Logger } from '#pkg/log/logger.ts'
-import { packetTypeLabel } from '#konnectivity/proto/packet.ts'
+import { packetTypeLabel, typeLabel } from '#konnectivity/proto/packet.ts'
 import { Backend } from '#konnectivity/server/backend.ts'
 import type { BackendManager } from '#konnectivity/server/backend-manager.ts'
 import { refuseStream } from '#konnectivity/server/grpc-status.ts'
@@ -203,6 +203,7 @@ export class AgentService {
         this.#deps.metrics.streamPackets.add({ segment: 'from_agent', packet_type: packetTypeLabel(packet) })
         backend.onPacket(packet)
       },
+      onSent: (type) => this.#deps.metrics.streamPackets.add({ segment: 'to_agent', packet_type: typeLabel(type) }),
       onClose: (error) => {
         this.#deps.manager.remove(backend)
         // Not one that was a duplicate, or that was replaced by a newer connection of the same agent.
@@ -229,6 +230,7 @@ export class AgentService {
           session,
           flow === 'streams' ? keepalive.own : { ...keepalive.upstream, intervalMs: this.#options.keepaliveMs },
         ),
+        onUnrecognizedResponse: () => this.#deps.metrics.dialFailures.add({ reason: 'unrecognized_response' }),
         onReceiveQueueFull: () => this.#deps.metrics.receiveQueueFull.add(),
       },
     )

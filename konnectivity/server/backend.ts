@@ -37,6 +37,8 @@ export interface BackendDeps {
   readonly budget: WindowBudget
   readonly keepalive: Keepalive
   readonly log: Logger
+  /** The agent answered a dial that nobody waits for any more. */
+  readonly onUnrecognizedResponse: () => void
   /** A connection was reset because its frontend read too slowly. */
   readonly onReceiveQueueFull: () => void
 }
@@ -153,6 +155,7 @@ export class Backend {
       return
     }
     if (settle === undefined) {
+      this.#deps.onUnrecognizedResponse()
       this.#deps.control.send({ type: 'closeRequest', connectId })
       return
     }

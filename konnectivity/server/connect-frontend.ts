@@ -3,12 +3,14 @@ import type { Socket } from 'node:net'
 import type { Logger } from '#pkg/log/logger.ts'
 import { readConnectRequest } from '#konnectivity/server/connect-request.ts'
 import type { DialOutcome, TunnelDialer } from '#konnectivity/server/dialer.ts'
+import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import type { OpenConnections } from '#konnectivity/server/open-connections.ts'
 
 /** Collaborators of a frontend. */
 export interface FrontendDeps {
   readonly dialer: TunnelDialer
   readonly connections: OpenConnections
+  readonly metrics: ServerMetrics
   readonly log: Logger
 }
 
@@ -79,6 +81,7 @@ export class ConnectFrontend {
       return
     }
     if (socket.destroyed) {
+      this.#deps.metrics.dialFailures.add({ reason: 'send_rsp' })
       outcome.connection.destroy(new Error('the client went away'))
       return
     }

@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream'
+import type { Histogram } from '#konnectivity/tunnel/metrics.ts'
 import type { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
 
 /**
@@ -9,13 +10,15 @@ import type { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
 export class GrpcConnection extends Duplex {
   readonly connectId: number
   readonly #stream: PacketStream
+  readonly #writes: Histogram
   #closeSent = false
   #closeReceived = false
 
-  constructor(options: { readonly connectId: number }, stream: PacketStream) {
+  constructor(options: { readonly connectId: number }, stream: PacketStream, writes: Histogram) {
     super({ allowHalfOpen: true, readableHighWaterMark: 256 * 1024, writableHighWaterMark: 64 * 1024 })
     this.connectId = options.connectId
     this.#stream = stream
+    this.#writes = writes
   }
 
   /** Payload from the client. */
@@ -43,8 +46,15 @@ export class GrpcConnection extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    if (this.#closeSent) done()
-    else this.#stream.sendData(this.connectId, chunk, done)
+    if (this.#closeSent) {
+      done()
+      return
+    }
+    const startedAt = performance.now()
+    this.#stream.sendData(this.connectId, chunk, (error) => {
+      this.#writes.observe((performance.now() - startedAt) / 1000)
+      done(error)
+    })
   }
 
   override _final(done: (error?: Error | null) => void): void {

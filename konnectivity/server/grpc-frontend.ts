@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { Headers, Http2Duplex } from '#pkg/http2/duplex.ts'
 import { Http2Session } from '#pkg/http2/session.ts'
 import type { WindowBudget } from '#pkg/http2/window-budget.ts'
+import { packetTypeLabel, typeLabel } from '#konnectivity/proto/packet.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import type { FrontendDeps } from '#konnectivity/server/connect-frontend.ts'
 import type { DialOutcome } from '#konnectivity/server/dialer.ts'
@@ -75,9 +76,18 @@ class FrontendStream {
   constructor(stream: Http2Duplex, deps: FrontendDeps, nextConnectId: () => number) {
     this.#deps = deps
     this.#nextConnectId = nextConnectId
+    const { streamPackets, streamErrors } = deps.metrics
     this.#packets = new PacketStream(stream, {
-      onPacket: (packet) => this.#onPacket(packet),
-      onClose: (error) => this.#onClose(error),
+      onPacket: (packet) => {
+        streamPackets.add({ segment: 'from_client', packet_type: packetTypeLabel(packet) })
+        this.#onPacket(packet)
+      },
+      onSent: (type) => streamPackets.add({ segment: 'to_client', packet_type: typeLabel(type) }),
+      onClose: (error) => {
+        const labels = { segment: 'from_client', code: 'Unavailable', packet_type: 'Unknown' }
+        if (error !== undefined) streamErrors.add(labels)
+        this.#onClose(error)
+      },
     })
   }
 
@@ -122,11 +132,12 @@ class FrontendStream {
       return
     }
     if (this.#state.kind !== 'dialing' || !this.#packets.writable) {
+      this.#deps.metrics.dialFailures.add({ reason: 'send_rsp' })
       outcome.connection.destroy(new Error('the client went away'))
       return
     }
     const connectId = outcome.connectId ?? this.#nextConnectId()
-    const connection = new GrpcConnection({ connectId }, this.#packets)
+    const connection = new GrpcConnection({ connectId }, this.#packets, this.#deps.metrics.frontendWrites)
     this.#state = { kind: 'open', connection }
     this.#packets.send({ type: 'dialResponse', random, connectId, error: '' })
     this.#deps.connections.add(connection, outcome.connection, { holdBackMs: 0, traffic: outcome.traffic })

@@ -25,6 +25,10 @@ export function createServerMetrics(gauges: ServerGauges) {
   const named = (name: string, help: string): { name: string; help: string } => ({ name: `${PREFIX}_${name}`, help })
   return {
     dialDuration: new Histogram(named('dial_duration_seconds', 'Latency of dials to the endpoint.'), DIAL_BUCKETS),
+    frontendWrites: new Histogram(
+      named('frontend_write_duration_seconds', 'How long writes to gRPC frontends waited to be taken.'),
+      [0.000001, 0.00001, 0.0001, 0.005, 0.025, 0.1, 0.5, 2.5, 12.5],
+    ),
     connectionDuration: new Histogram(
       named('connection_duration_seconds', 'How long connections were open after their dial.'),
       CONNECTION_BUCKETS,

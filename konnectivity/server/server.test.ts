@@ -12,10 +12,47 @@ import { connectOn, connectThrough } from '#konnectivity/testing/connect-client.
 import { echo, startEndpoint } from '#konnectivity/testing/endpoints.ts'
 import { TunnelFixture } from '#konnectivity/testing/runners.ts'
 import { until } from '#pkg/lifecycle/testing/until.ts'
+import { renderMetrics } from '#konnectivity/tunnel/metrics.ts'
 import { TunnelListenError } from '#konnectivity/tunnel/listen.ts'
 import { TunnelFileError } from '#konnectivity/tunnel/pem.ts'
 
-describe('KonnectivityServer', () => {
+/** Names in upstream's pkg/server/metrics and pkg/agent/metrics. */
+const SERVER_METRICS = [
+  'dial_duration_seconds',
+  'frontend_write_duration_seconds',
+  'connection_duration_seconds',
+  'grpc_connections',
+  'http_connections',
+  'ready_backend_connections',
+  'ready_backends',
+  'pending_backend_dials',
+  'established_connections',
+  'full_receive_channels',
+  'dial_failure_count',
+  'culled_leases_count',
+  'lease_delete_latency_seconds',
+  'lease_delete_total',
+  'lease_list_latency_seconds',
+  'lease_list_total',
+  'stream_packets_total',
+  'stream_errors_total',
+]
+const AGENT_METRICS = [
+  'dial_duration_seconds',
+  'server_connection_failure_count',
+  'endpoint_dial_failure_total',
+  'open_server_connections',
+  'known_server_count',
+  'open_endpoint_connections',
+  'lease_lists_total',
+  'lease_watches_total',
+  'lease_list_latency_seconds',
+  'stream_packets_total',
+  'stream_errors_total',
+]
+
+describe('KonnectivityServer', function () {
+  this.timeout(30_000) // also on a loaded machine
   let fixture: TunnelFixture
   beforeEach(async () => {
     fixture = await TunnelFixture.create({ createCa, issueCertificate })
@@ -68,6 +105,19 @@ describe('KonnectivityServer', () => {
     assert.equal(status.agents[0]?.node, 'worker-0')
     assert.equal(status.openConnections, 1)
     socket.destroy()
+  })
+
+  it('has every metric of upstream', async () => {
+    const { addresses } = await fixture.startServer()
+    const page = await (await fetch(`http://127.0.0.1:${addresses.healthPort}/metrics`)).text()
+    const agent = await fixture.startAgent('worker-0', [addresses.agentPort])
+    for (const [program, names, text] of [
+      ['server', SERVER_METRICS, page],
+      ['agent', AGENT_METRICS, renderMetrics(agent.metrics)],
+    ] as const) {
+      for (const name of names)
+        assert.match(text, new RegExp(`^# TYPE konnectivity_network_proxy_${program}_${name} `, 'm'))
+    }
   })
 
   it('keeps its socket from others and replaces one that was left behind', async () => {

@@ -112,6 +112,7 @@ export class KonnectivityServer {
     const frontend = {
       dialer: this.#dialer,
       connections: this.#connections,
+      metrics: this.#metrics,
       log: deps.log.child({ stream: 'frontend' }),
     }
     this.#connectFrontend = new ConnectFrontend(frontend)

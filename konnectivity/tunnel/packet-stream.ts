@@ -12,6 +12,8 @@ export interface PacketStreamHandler {
   onPacket(packet: Packet): void
   /** The stream is over. `error` says why unless it ended regularly. Called once. */
   onClose(error: Error | undefined): void
+  /** A packet of that type was queued. */
+  onSent?(type: Exclude<Packet['type'], 'unknown'>): void
 }
 
 /** A peer that makes us queue so many bytes of answers by never reading is disconnected; DATA waits with its source. */
@@ -20,12 +22,14 @@ const MAX_ANSWER_BYTES = 1024 * 1024
 /** Packets over one gRPC stream of either side: framing, decoding, and writing without copying payloads. */
 export class PacketStream {
   readonly #stream: Duplex
+  readonly #onSent: PacketStreamHandler['onSent']
   #error: Error | undefined
   /** Of packets without payload that are not on their way yet. */
   #answerBytes = 0
 
   constructor(stream: Duplex, handler: PacketStreamHandler) {
     this.#stream = stream
+    this.#onSent = (type) => handler.onSent?.(type)
     const splitter = new GrpcMessageSplitter({ maxMessageBytes: MAX_MESSAGE_BYTES })
     stream.on('data', (chunk: Buffer) => {
       try {
@@ -49,6 +53,7 @@ export class PacketStream {
     const answerBytes = packet.type === 'data' ? 0 : frame.length
     this.#answerBytes += answerBytes
     this.#stream.write(frame, () => (this.#answerBytes -= answerBytes))
+    this.#onSent?.(packet.type)
     if (this.#answerBytes > MAX_ANSWER_BYTES) this.destroy(new Error('the peer does not read its stream'))
   }
 
@@ -66,6 +71,7 @@ export class PacketStream {
       this.#stream.write(part, at + MAX_DATA_BYTES >= payload.length ? done : undefined)
     }
     this.#stream.uncork()
+    this.#onSent?.('data')
     if (payload.length === 0) done()
   }
 
