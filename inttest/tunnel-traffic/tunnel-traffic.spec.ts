@@ -30,6 +30,7 @@ describe('a rolling restart of agents and servers under the traffic of a cluster
       cluster.workers.map(({ name }) => ({ name: `ticks-${name}`, node: name, command: TICKS })),
     )
     await startWebhook(cluster, NAMESPACE)
+    await moveMetricsServer(cluster)
     await eventually('metrics of both workers', 120_000, async () => {
       const { stdout } = await cluster.kubectl(['top', 'nodes', '--no-headers'])
       assert.equal(stdout.trim().split('\n').length, 2)
@@ -102,6 +103,20 @@ describe('a rolling restart of agents and servers under the traffic of a cluster
     await cluster.exec(`ticks-${cluster.worker.name}`, ['true'])
   })
 })
+
+/**
+ * Puts the one pod of metrics-server on the worker that is not restarted: a kubelet that starts takes its pods for not ready at
+ * first, and the API server then has no metrics to offer, tunnel or not.
+ */
+async function moveMetricsServer(cluster: Cluster): Promise<void> {
+  await cluster.mustKubectl(['cordon', cluster.worker.name])
+  await cluster.mustKubectl(['delete', 'pod', '-n', 'kube-system', '-l', 'k8s-app=metrics-server'], {
+    timeoutMs: 90_000,
+  })
+  const ready = ['wait', '-n', 'kube-system', '--for=condition=Available', 'deployment/metrics-server', '--timeout=90s']
+  await cluster.mustKubectl(ready, { timeoutMs: 100_000 })
+  await cluster.mustKubectl(['uncordon', cluster.worker.name])
+}
 
 /** They go on, and no line is missing. */
 async function untouched(sessions: readonly Session[]): Promise<void> {
