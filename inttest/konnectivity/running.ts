@@ -28,12 +28,17 @@ export class Running implements AsyncDisposable {
 
   /** Sends a signal and, where it ends the program, waits for that. */
   async signal(name: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    if (name === 'SIGSTOP' || name === 'SIGCONT') {
+      // Not its parent: a parent that is stopped would keep the host from going down.
+      process.kill((await this.process()).pid, name)
+      return
+    }
     this.send(name)
-    if (name === 'SIGTERM' || name === 'SIGKILL') await this.ended()
+    await this.ended()
   }
 
   /** Sends a signal. */
-  send(name: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+  send(name: 'SIGTERM' | 'SIGKILL'): void {
     // The group: the program is a child of the one that entered the host for it.
     if (this.child.exitCode === null && this.child.signalCode === null) process.kill(-(this.child.pid ?? 0), name)
   }
