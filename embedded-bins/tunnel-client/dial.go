@@ -137,6 +137,15 @@ func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
 	return (&tls.Dialer{Config: d.certificates}).DialContext(ctx, "tcp", d.server)
 }
 
+// closed closes a connection. Upstream's client waits for the answer to its CLOSE_REQ and for the end of its tunnel at
+// once; when both have come it reports either, "tunnel closed" as an error. The connection is closed in both cases.
+func closed(conn net.Conn) error {
+	if err := conn.Close(); err != nil && err.Error() != "tunnel closed" {
+		return err
+	}
+	return nil
+}
+
 // open dials and tells the endpoint what to do.
 func (d *dialer) open(ctx context.Context, command string) (net.Conn, error) {
 	conn, err := d.dial(ctx)

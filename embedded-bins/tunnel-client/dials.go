@@ -109,7 +109,7 @@ func (d *dialer) once(abort time.Duration) error {
 		return err
 	}
 	failed := ask(conn)
-	return errors.Join(failed, conn.Close())
+	return errors.Join(failed, closed(conn))
 }
 
 func ask(conn io.ReadWriter) error {

@@ -30,7 +30,7 @@ func holdCommand(flags *flag.FlagSet) func() (any, error) {
 		if *write > 0 {
 			_, err := writeRandom(conn, *write)
 			if err == nil {
-				err = conn.Close()
+				err = closed(conn)
 			}
 			return happened("closed", *write, err), nil
 		}
