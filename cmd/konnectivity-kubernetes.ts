@@ -4,19 +4,12 @@ import type { ServerLease, ServerLeaseStore, TokenReviewer } from '#konnectivity
 import { failureOf } from '#konnectivity/server/kubernetes.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
 import { isNotFound } from '#pkg/kubernetes/errors.ts'
+import type { Lease } from '#pkg/kubernetes/lease.ts'
 import { reflect } from '#pkg/kubernetes/reflector.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
+import { kubeMicroTime } from '#pkg/kubernetes/time.ts'
 import { resourcePath, type KubeObject } from '#pkg/kubernetes/types.ts'
 import type { Logger } from '#pkg/log/logger.ts'
-
-interface Lease extends KubeObject {
-  readonly spec?: {
-    readonly holderIdentity?: string
-    readonly leaseDurationSeconds?: number
-    readonly acquireTime?: string
-    readonly renewTime?: string
-  }
-}
 
 /** Which Leases are the servers'. */
 export interface ServerLeasesOptions {
@@ -34,7 +27,7 @@ export function kubeLeaseStore(options: ServerLeasesOptions, client: KubeClient)
       return items.map(leaseOf)
     },
     renew: async ({ name, holder, durationSeconds }, { signal }) => {
-      const now = microTime()
+      const now = kubeMicroTime(new Date())
       const spec = { holderIdentity: holder, leaseDurationSeconds: durationSeconds, renewTime: now }
       const present = await client.get<Lease>(ref, name, { signal }).catch((error: unknown) => {
         if (isNotFound(error)) return undefined
@@ -153,11 +146,6 @@ function leaseOf({ metadata, spec = {} }: Lease): ServerLease {
 
 function versionOf({ metadata }: KubeObject): string {
   return metadata.resourceVersion ?? ''
-}
-
-/** metav1.MicroTime. */
-function microTime(): string {
-  return new Date().toISOString().replace('Z', '000Z')
 }
 
 /** `a=b,c=d` of labels. */

@@ -5,8 +5,10 @@ import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
 import { isAlreadyExists, isConflict, isNotFound } from '#pkg/kubernetes/errors.ts'
+import type { Lease } from '#pkg/kubernetes/lease.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
-import type { KubeObject, ResourceRef } from '#pkg/kubernetes/types.ts'
+import { kubeMicroTime } from '#pkg/kubernetes/time.ts'
+import type { ResourceRef } from '#pkg/kubernetes/types.ts'
 
 /** Which lease, who asks, and how patient. The defaults are client-go's recommended ones. */
 export interface LeaderElectionOptions {
@@ -20,16 +22,6 @@ export interface LeaderElectionOptions {
   readonly renewDeadlineMs?: number | undefined
   /** Pause between tries. Default 2 000. */
   readonly retryPeriodMs?: number | undefined
-}
-
-interface Lease extends KubeObject {
-  readonly spec?: {
-    readonly holderIdentity?: string
-    readonly leaseDurationSeconds?: number
-    readonly acquireTime?: string
-    readonly renewTime?: string
-    readonly leaseTransitions?: number
-  }
 }
 
 /**
@@ -132,7 +124,7 @@ export class LeaderElection {
   async #acquire(signal: AbortSignal): Promise<boolean> {
     const { name, namespace, identity, leaseDurationMs } = this.#options
     const lease = await this.#read(signal)
-    const now = new Date().toISOString().replace('Z', '000Z') // metav1.MicroTime
+    const now = kubeMicroTime(new Date())
     const holder = lease?.spec?.holderIdentity ?? ''
     if (lease !== undefined && holder !== '' && holder !== identity && !this.#expired(lease)) return false
     const isRenewal = holder === identity

@@ -5,6 +5,7 @@ import { readTunnelStatus } from '#pkg/component/controller/tunnel-server-status
 import { errorMessage } from '#pkg/errors/error.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
+import { kubeTime } from '#pkg/kubernetes/time.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -78,7 +79,7 @@ export class TunnelEvents implements Component {
 
 /** The Event of a piece of news, in the namespace in which those about Nodes are. Pure. */
 export function eventOf({ node, reason, message }: TunnelNews, controller: string, at: Date): KubeObject {
-  const timestamp = at.toISOString().replace(/\.\d+Z$/, 'Z')
+  const timestamp = kubeTime(at)
   return {
     apiVersion: 'v1',
     kind: 'Event',
