@@ -20,7 +20,7 @@ export const controller = defineCommand({
   aliases: ['server'],
   summary: 'Run a controller: the control plane, and no pods unless asked to',
   description:
-    'Runs in the foreground until SIGTERM. Workers join with a token of "k0s token create" and dial out to this host; nothing here dials them.',
+    'Runs in the foreground until SIGTERM; SIGHUP restarts the tunnel server without an interruption. Workers join with a token of "k0s token create" and dial out to this host; nothing here dials them.',
   examples: [
     { description: 'A control plane that is isolated from its workers', command: 'controller' },
     { description: 'A control plane whose host is a worker too', command: 'controller --enable-worker --no-taints' },
@@ -62,6 +62,7 @@ export const controller = defineCommand({
       args: shownArgs(process.argv.slice(2), args[0]),
     }
     const log = createLogger({ level: logLevelOf(flags) })
-    await untilSignal((signal) => runController(options, { log, signal, print: (text: string) => io.stdout(text) }))
+    const print = (text: string): void => io.stdout(text)
+    await untilSignal(({ signal, onHangup }) => runController(options, { log, signal, onHangup, print }))
   },
 })

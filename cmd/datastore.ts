@@ -75,7 +75,7 @@ export const datastoreMigrate = defineCommand({
       if (flags.verbose) io.stderr(`${renderProgress(progress)}\n`)
     }
     const done: { summary?: MigrationSummary } = {}
-    await untilSignal(async (signal) => {
+    await untilSignal(async ({ signal }) => {
       try {
         done.summary = await runMigration(options, { ...deps, signal, onProgress })
       } catch (cause) {

@@ -155,7 +155,7 @@ export const kine = defineCommand({
     if (ignored.length > 0) {
       log.warn('flags of the upstream kine that have no effect here', { flags: ignored.map(([name]) => `--${name}`) })
     }
-    await untilSignal((signal) => runKine(options, { log, signal, files: { sqlite: sqliteFiles() } }))
+    await untilSignal(({ signal }) => runKine(options, { log, signal, files: { sqlite: sqliteFiles() } }))
   },
 })
 

@@ -1,4 +1,4 @@
-import { defineCommand } from '#cmd/define.ts'
+import { type CommandIo, defineCommand } from '#cmd/define.ts'
 import type { FlagValues } from '#cmd/flags/flag.ts'
 import { konnectivityAgentFlags } from '#cmd/flags/konnectivity.ts'
 import { logLevelOf } from '#cmd/flags/shared.ts'
@@ -28,15 +28,15 @@ export const konnectivityAgent = defineCommand({
   ],
   flags: konnectivityAgentFlags,
   withoutOclif: true,
-  run: async ({ flags }) => {
+  run: async ({ flags, io }) => {
     const options = agentOptions(flags)
     const [{ runKonnectivityAgent }, { createLogger }] = await Promise.all([
       import('#konnectivity/agent/run.ts'),
       import('#pkg/log/winston.ts'),
     ])
     const log = createLogger({ level: logLevelOf({ ...flags, debug: flags.debug || flags.v >= 4 }) })
-    const followLeases = flags['count-server-leases'] ? await leasesOf(flags) : undefined
-    await untilSignal((signal, now) =>
+    const followLeases = flags['count-server-leases'] ? await leasesOf(flags, io.env) : undefined
+    await untilSignal(({ signal, now }) =>
       runKonnectivityAgent(options, { log, signal, now, ...(followLeases && { followLeases }) }),
     )
   },
@@ -83,15 +83,14 @@ function agentOptions(flags: Given): KonnectivityAgentRunOptions {
   }
 }
 
-async function leasesOf(flags: Given): Promise<FollowLeases> {
-  const [{ KubeClient }, { loadKubeconfig }, { followServerLeases }] = await Promise.all([
+async function leasesOf(flags: Given, env: CommandIo['env']): Promise<FollowLeases> {
+  const [{ KubeClient }, { clusterAccess, followServerLeases }] = await Promise.all([
     import('#pkg/kubernetes/client.ts'),
-    import('#pkg/kubernetes/kubeconfig.ts'),
     import('#cmd/konnectivity-kubernetes.ts'),
   ])
   const labelSelector = flags['lease-label'] ?? flags['lease-label-selector']
   labelsOf('lease-label-selector', labelSelector)
-  const access = await loadKubeconfig(required('kubeconfig', flags.kubeconfig))
+  const access = await clusterAccess(flags.kubeconfig, env)
   const client = new KubeClient({ ...access, userAgent: 'k0s-konnectivity-agent' })
   const options = { namespace: flags['lease-namespace'], labelSelector }
   return (deps) => followServerLeases(client, options, deps).finally(() => client.close())

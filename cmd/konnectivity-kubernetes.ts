@@ -2,14 +2,30 @@ import type { FollowedLease } from '#konnectivity/agent/lease-counter.ts'
 import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
 import type { ServerLease, ServerLeaseStore, TokenReviewer } from '#konnectivity/server/kubernetes.ts'
 import { failureOf } from '#konnectivity/server/kubernetes.ts'
-import type { KubeClient } from '#pkg/kubernetes/client.ts'
-import { isNotFound } from '#pkg/kubernetes/errors.ts'
+import { UsageError } from '#pkg/errors/usage.ts'
+import type { KubeClient, KubeClientOptions } from '#pkg/kubernetes/client.ts'
+import { inClusterAccess } from '#pkg/kubernetes/in-cluster.ts'
+import { loadKubeconfig } from '#pkg/kubernetes/kubeconfig.ts'
 import type { Lease } from '#pkg/kubernetes/lease.ts'
 import { reflect } from '#pkg/kubernetes/reflector.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import { kubeMicroTime } from '#pkg/kubernetes/time.ts'
 import { resourcePath, type KubeObject } from '#pkg/kubernetes/types.ts'
 import type { Logger } from '#pkg/log/logger.ts'
+
+/**
+ * The cluster of `--kubeconfig` or, as upstream's programs do it, the one that this process is a pod of.
+ *
+ * @throws UsageError, KubeconfigError or InClusterError
+ */
+export async function clusterAccess(
+  kubeconfig: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<KubeClientOptions> {
+  if (kubeconfig !== undefined) return loadKubeconfig(kubeconfig)
+  if (env['KUBERNETES_SERVICE_HOST'] === undefined) throw new UsageError('--kubeconfig is required outside of a pod')
+  return inClusterAccess(env)
+}
 
 /** Which Leases are the servers'. */
 export interface ServerLeasesOptions {
@@ -29,10 +45,7 @@ export function kubeLeaseStore(options: ServerLeasesOptions, client: KubeClient)
     renew: async ({ name, holder, durationSeconds }, { signal }) => {
       const now = kubeMicroTime(new Date())
       const spec = { holderIdentity: holder, leaseDurationSeconds: durationSeconds, renewTime: now }
-      const present = await client.get<Lease>(ref, name, { signal }).catch((error: unknown) => {
-        if (isNotFound(error)) return undefined
-        throw error
-      })
+      const present = await client.find<Lease>(ref, name, { signal })
       if (present === undefined) {
         const metadata = { name, namespace, labels }
         const body = {

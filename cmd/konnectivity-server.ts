@@ -1,4 +1,4 @@
-import { defineCommand } from '#cmd/define.ts'
+import { type CommandIo, defineCommand } from '#cmd/define.ts'
 import type { FlagValues } from '#cmd/flags/flag.ts'
 import { konnectivityServerFlags } from '#cmd/flags/konnectivity.ts'
 import { logLevelOf } from '#cmd/flags/shared.ts'
@@ -32,7 +32,7 @@ export const konnectivityServer = defineCommand({
   ],
   flags: konnectivityServerFlags,
   withoutOclif: true,
-  run: async ({ flags: given }) => {
+  run: async ({ flags: given, io }) => {
     const options = serverOptions(given)
     const auth = tokenOptions(given)
     if (auth === undefined) required('cluster-ca-cert', given['cluster-ca-cert'])
@@ -43,8 +43,8 @@ export const konnectivityServer = defineCommand({
     ])
     const log = createLogger({ level: logLevelOf({ ...given, debug: given.debug || given.v >= 4 }) })
     const needsCluster = auth !== undefined || leases !== undefined
-    const deps = needsCluster ? await clusterDeps(given, auth, leases) : {}
-    await untilSignal((signal, now) => runKonnectivityServer(options, { ...deps, log, signal, now }))
+    const deps = needsCluster ? await clusterDeps(given, io.env, auth, leases) : {}
+    await untilSignal(({ signal, now }) => runKonnectivityServer(options, { ...deps, log, signal, now }))
   },
 })
 
@@ -101,16 +101,16 @@ function tokenOptions(given: Given): TokenAuthenticatorOptions | undefined {
 
 async function clusterDeps(
   given: Given,
+  env: CommandIo['env'],
   auth: TokenAuthenticatorOptions | undefined,
   labels: Readonly<Record<string, string>> | undefined,
 ): Promise<Pick<KonnectivityServerDeps, 'authenticator' | 'leases'>> {
-  const [{ KubeClient }, { loadKubeconfig }, kubernetes, { tokenAuthenticator }] = await Promise.all([
+  const [{ KubeClient }, kubernetes, { tokenAuthenticator }] = await Promise.all([
     import('#pkg/kubernetes/client.ts'),
-    import('#pkg/kubernetes/kubeconfig.ts'),
     import('#cmd/konnectivity-kubernetes.ts'),
     import('#konnectivity/server/token-authenticator.ts'),
   ])
-  const access = await loadKubeconfig(required('kubeconfig', given.kubeconfig))
+  const access = await kubernetes.clusterAccess(given.kubeconfig, env)
   const client = new KubeClient({ ...access, userAgent: 'k0s-konnectivity-server' })
   const namespace = given['lease-namespace']
   return {

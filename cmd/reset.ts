@@ -27,7 +27,7 @@ export const reset = defineCommand({
       import('#pkg/log/winston.ts'),
     ])
     const log = createLogger({ level: logLevelOf(flags) })
-    await untilSignal(async (signal) => {
+    await untilSignal(async ({ signal }) => {
       await resetNode({ vars: varsOf(flags) }, { log, signal })
     })
   },

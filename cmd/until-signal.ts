@@ -8,11 +8,21 @@ export class EndedBySignal extends Error {
   }
 }
 
-/**
- * Runs something that stays until SIGTERM or SIGINT; `run` stops in order when its signal aborts. A second signal aborts
- * `now`, for what can be cut short without leaving anything behind; others do not look at it.
- */
-export async function untilSignal(run: (signal: AbortSignal, now: AbortSignal) => Promise<void>): Promise<void> {
+/** What a command that stays is told by signals. */
+export interface Signals {
+  /** SIGTERM or SIGINT: stop in order. */
+  readonly signal: AbortSignal
+  /** A second one: for what can be cut short without leaving anything behind. */
+  readonly now: AbortSignal
+  /**
+   * Calls `listener` at each SIGHUP until the result is called; a terminal that was closed means SIGTERM instead. Where nobody
+   * listens, SIGHUP is left as it is.
+   */
+  readonly onHangup: (listener: () => void) => () => void
+}
+
+/** Runs something that stays until SIGTERM or SIGINT. */
+export async function untilSignal(run: (signals: Signals) => Promise<void>): Promise<void> {
   const ending = new AbortController()
   const now = new AbortController()
   const settling = settleHeap()
@@ -24,7 +34,7 @@ export async function untilSignal(run: (signal: AbortSignal, now: AbortSignal) =
   process.on('SIGTERM', end)
   process.on('SIGINT', end)
   try {
-    await run(ending.signal, now.signal)
+    await run({ signal: ending.signal, now: now.signal, onHangup: (listener) => onHangup(listener, end) })
   } catch (err) {
     if (!(err instanceof EndedBySignal)) throw err
   } finally {
@@ -32,4 +42,10 @@ export async function untilSignal(run: (signal: AbortSignal, now: AbortSignal) =
     process.off('SIGTERM', end)
     process.off('SIGINT', end)
   }
+}
+
+function onHangup(listener: () => void, end: (name: NodeJS.Signals) => void): () => void {
+  const hangup = (name: NodeJS.Signals): void => (process.stdin.isTTY ? end(name) : listener())
+  process.on('SIGHUP', hangup)
+  return () => process.off('SIGHUP', hangup)
 }

@@ -58,6 +58,6 @@ export const worker = defineCommand({
       version: productVersion(),
       args: shownArgs(process.argv.slice(2), args[0]),
     }
-    await untilSignal((signal) => runWorker(options, { log, signal }))
+    await untilSignal(({ signal }) => runWorker(options, { log, signal }))
   },
 })

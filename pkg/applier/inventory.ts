@@ -58,14 +58,9 @@ export async function readMember(
   known: StackMember,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<StackMember | undefined> {
-  try {
-    const { ref, kind, group } = known
-    const object = await client.get(ref, known.name, { signal })
-    return isOwn(object) ? toMember({ ref, kind, group }, object) : undefined
-  } catch (thrown) {
-    if (isNotFound(thrown)) return undefined
-    throw thrown
-  }
+  const { ref, kind, group } = known
+  const object = await client.find(ref, known.name, { signal })
+  return object && isOwn(object) ? toMember({ ref, kind, group }, object) : undefined
 }
 
 function member(kind: Kind, item: KubeObject): StackMember {

@@ -79,6 +79,11 @@ export const errorRegistry = {
     summary: 'An IP address or CIDR is not valid.',
     remedy: 'Write it as 10.0.0.1, 10.0.0.0/16, fd00::1 or fd00::/64.',
   },
+  ERR_IN_CLUSTER: {
+    summary:
+      'A program that looked for the cluster that it is a pod of does not run in one, or has no service account.',
+    remedy: 'Give it a kubeconfig with --kubeconfig, or a service account in its pod.',
+  },
   ERR_KINE: {
     summary: 'The etcd API server over SQL (`k0s kine`) cannot start or go on.',
     remedy: 'Read the message: it names the endpoint, file or address that is at fault.',

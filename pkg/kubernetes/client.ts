@@ -1,5 +1,5 @@
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
-import { KubeApiError, KubeConnectionError } from '#pkg/kubernetes/errors.ts'
+import { isNotFound, KubeApiError, KubeConnectionError } from '#pkg/kubernetes/errors.ts'
 import { Transport, type OpenResponse, type TlsCredentials, type TransportRequest } from '#pkg/kubernetes/transport.ts'
 import {
   resourcePath,
@@ -16,6 +16,8 @@ export interface KubeClientOptions extends TlsCredentials {
   readonly server: string
   /** Bearer token, instead of a client certificate. */
   readonly token?: string | undefined
+  /** Asked for the token at each request, in its place: `tokenFile`. */
+  readonly readToken?: (() => Promise<string>) | undefined
   /** Deadline of every request but watches, milliseconds. Default 30 000. */
   readonly requestTimeoutMs?: number | undefined
   /** `User-Agent`; shows in audit logs. Default `k0s`. */
@@ -100,19 +102,33 @@ export class KubeClient {
   readonly #transport: Transport
   readonly #headers: Readonly<Record<string, string>>
   readonly #requestTimeoutMs: number
+  readonly #readToken: KubeClientOptions['readToken']
   /** The API server this client talks to. */
   readonly server: string
 
   constructor(options: KubeClientOptions) {
-    const { server, token, requestTimeoutMs = 30_000, userAgent = 'k0s', ...tls } = options
+    const { server, token, readToken, requestTimeoutMs = 30_000, userAgent = 'k0s', ...tls } = options
     this.server = server
     this.#transport = new Transport(server, tls)
     this.#requestTimeoutMs = requestTimeoutMs
+    this.#readToken = readToken
     this.#headers = { 'user-agent': userAgent, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }
   }
 
   async get<T extends KubeObject = KubeObject>(ref: ResourceRef, name: string, options: CallOptions = {}): Promise<T> {
     return this.request<T>('GET', resourcePath(ref, name), options)
+  }
+
+  /** As get, for an object that may not be there: undefined then. */
+  async find<T extends KubeObject = KubeObject>(
+    ref: ResourceRef,
+    name: string,
+    options: CallOptions = {},
+  ): Promise<T | undefined> {
+    return this.get<T>(ref, name, options).catch((thrown: unknown) => {
+      if (isNotFound(thrown)) return undefined
+      throw thrown
+    })
   }
 
   /** The whole list; fetched in pages so that neither side holds a huge answer. */
@@ -254,10 +270,16 @@ export class KubeClient {
     const search = new URLSearchParams(
       Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== ''),
     )
+    const authorization = this.#readToken && `Bearer ${await this.#readToken()}`
     const request: TransportRequest = {
       method,
       path: search.size === 0 ? path : `${path}?${search.toString()}`,
-      headers: { ...this.#headers, accept, ...(body === undefined ? {} : { 'content-type': contentType }) },
+      headers: {
+        ...this.#headers,
+        accept,
+        ...(authorization === undefined ? {} : { authorization }),
+        ...(body === undefined ? {} : { 'content-type': contentType }),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
       repeatable: method === 'GET' || contentType === APPLY_PATCH,
       signal,

@@ -43,6 +43,9 @@ describe('kubeconfig', () => {
         keyPem: 'KEY',
         token: undefined,
       })
+      await writeFile(join(dir, 't'), 'TOKEN\n')
+      await writeFile(join(dir, 't.conf'), renderKubeconfig({ server: 'https://h:1', token: 'old', tokenFile: 't' }))
+      assert.equal(await (await loadKubeconfig(join(dir, 't.conf'))).readToken?.(), 'TOKEN')
       await assert.rejects(loadKubeconfig(join(dir, 'none')), /cannot use kubeconfig .*none: ENOENT/)
     } finally {
       await rm(dir, { recursive: true })

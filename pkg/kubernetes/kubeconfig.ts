@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { errorMessage, K0sError } from '#pkg/errors/error.ts'
 import type { KubeClientOptions } from '#pkg/kubernetes/client.ts'
+import { tokenFile } from '#pkg/kubernetes/token-file.ts'
 
 /** What a kubeconfig for one user of one cluster holds. Give either PEM (embedded), files (referenced) or a token. */
 export interface Kubeconfig {
@@ -13,6 +14,8 @@ export interface Kubeconfig {
   readonly certFile?: string | undefined
   readonly keyFile?: string | undefined
   readonly token?: string | undefined
+  /** Wins over `token`, and is read again. */
+  readonly tokenFile?: string | undefined
   /** Name of the user entry, for example `kubelet-bootstrap`. Default `user`. */
   readonly user?: string | undefined
   /** Default `k0s`. */
@@ -46,6 +49,7 @@ export function renderKubeconfig(config: Kubeconfig): string {
             'client-certificate': certFile,
             'client-key': keyFile,
             token,
+            tokenFile: config.tokenFile,
           }),
         },
       ],
@@ -80,24 +84,29 @@ export function parseKubeconfig(text: string): Kubeconfig {
     certFile: credentials['client-certificate'],
     keyFile: credentials['client-key'],
     token: credentials['token'],
+    tokenFile: credentials['tokenFile'],
     user: context.context?.user,
     cluster: context.context?.cluster,
     context: context.name,
   })
 }
 
-/** Reads a kubeconfig file and the certificate and key files that it names. @throws KubeconfigError */
+/** Reads a kubeconfig file and the files that it names: certificate, key, and the token at each request. @throws KubeconfigError */
 export async function loadKubeconfig(path: string): Promise<KubeClientOptions> {
   try {
     const config = parseKubeconfig(await readFile(path, 'utf8'))
+    const place = (file: string): string => resolve(dirname(path), file)
     const read = async (pem: string | undefined, file: string | undefined): Promise<string | undefined> =>
-      pem ?? (file === undefined ? undefined : await readFile(resolve(dirname(path), file), 'utf8'))
+      pem ?? (file === undefined ? undefined : await readFile(place(file), 'utf8'))
+    const readToken = config.tokenFile === undefined ? undefined : tokenFile(place(config.tokenFile))
+    await readToken?.()
     return {
       server: config.server,
       caPem: config.caPem,
       certPem: await read(config.certPem, config.certFile),
       keyPem: await read(config.keyPem, config.keyFile),
       token: config.token,
+      ...(readToken && { readToken }),
     }
   } catch (cause) {
     throw new KubeconfigError(`cannot use kubeconfig ${path}: ${errorMessage(cause)}`, { cause })

@@ -4,7 +4,7 @@ import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
-import { isAlreadyExists, isConflict, isNotFound } from '#pkg/kubernetes/errors.ts'
+import { isAlreadyExists, isConflict } from '#pkg/kubernetes/errors.ts'
 import type { Lease } from '#pkg/kubernetes/lease.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import { kubeMicroTime } from '#pkg/kubernetes/time.ts'
@@ -123,7 +123,7 @@ export class LeaderElection {
 
   async #acquire(signal: AbortSignal): Promise<boolean> {
     const { name, namespace, identity, leaseDurationMs } = this.#options
-    const lease = await this.#read(signal)
+    const lease = await this.#client.find<Lease>(this.#ref, this.#options.name, { signal })
     const now = kubeMicroTime(new Date())
     const holder = lease?.spec?.holderIdentity ?? ''
     if (lease !== undefined && holder !== '' && holder !== identity && !this.#expired(lease)) return false
@@ -146,15 +146,6 @@ export class LeaderElection {
     return true
   }
 
-  async #read(signal: AbortSignal): Promise<Lease | undefined> {
-    try {
-      return await this.#client.get<Lease>(this.#ref, this.#options.name, { signal })
-    } catch (thrown) {
-      if (isNotFound(thrown)) return undefined
-      throw thrown
-    }
-  }
-
   #expired(lease: Lease): boolean {
     const version = lease.metadata.resourceVersion
     if (this.#observed === undefined || this.#observed.version !== version) {
@@ -169,7 +160,7 @@ export class LeaderElection {
   async #release(): Promise<void> {
     try {
       await withDeadline(undefined, 2_000, async (signal) => {
-        const lease = await this.#read(signal)
+        const lease = await this.#client.find<Lease>(this.#ref, this.#options.name, { signal })
         if (lease?.spec?.holderIdentity !== this.#options.identity) return
         const { name } = this.#options
         await this.#client.replace(

@@ -134,7 +134,12 @@ describe('checks before a controller starts', () => {
 
   it('refuse a wrong configuration before anything is written', async () => {
     const vars = cfgVars({ dataDir: join(dir, 'data'), runDir: join(dir, 'run') })
-    const deps = { log: silentLogger, signal: new AbortController().signal, print: () => undefined }
+    const deps = {
+      log: silentLogger,
+      signal: new AbortController().signal,
+      onHangup: () => () => undefined,
+      print: () => undefined,
+    }
     const missing = optionsOf(vars, { configFile: join(dir, 'none.yaml') })
     await assert.rejects(runController(missing, deps), /none\.yaml is not valid: there is no such file/)
     await assert.rejects(runController(optionsOf(vars, { joinToken: 'x', single: true }), deps), /--single cannot/)

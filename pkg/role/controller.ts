@@ -20,6 +20,7 @@ import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-opt
 import { controllerPeers, workersOfTunnel } from '#pkg/role/tunnel-status.ts'
 import { controllerStatus } from '#pkg/role/controller-status.ts'
 import { NotRootError, preFlight } from '#pkg/role/worker.ts'
+import { replaceOnHangup, type OnHangup } from '#pkg/role/hangup.ts'
 import { runUntilStopped } from '#pkg/role/run-until-stopped.ts'
 import type { TunnelInfo } from '#pkg/status/types.ts'
 import { endAllOrphans } from '#pkg/supervisor/orphan.ts'
@@ -29,6 +30,8 @@ export interface ControllerRoleDeps {
   readonly log: Logger
   /** Its abort (SIGTERM, SIGINT) stops the role in order; `runController` then resolves. */
   readonly signal: AbortSignal
+  /** SIGHUP replaces the tunnel server; see `replaceOnHangup`. */
+  readonly onHangup: OnHangup
   /** Standard output: takes the graph of --dry-run. */
   readonly print: (text: string) => void
 }
@@ -105,6 +108,8 @@ async function runNode(options: ControllerRoleOptions, config: NodeConfig, deps:
   await assertPortsFree(neededPorts(config, (name) => running.has(name)))
   if (runsWorker(options)) await preFlight(options, log)
   await writeRuntimeConfig(config)
+  using held = new DisposableStack()
+  held.use(replaceOnHangup(node.components, deps))
   await runUntilStopped(
     {
       manager,

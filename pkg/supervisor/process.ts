@@ -24,7 +24,8 @@ export interface SupervisedProcess {
   restart(): Promise<void>
   /**
    * As restart(), for a program whose successor takes over while it runs and that then ends by itself: the new process is
-   * started first, and the old one ended only if it is still there after `replaceTimeoutMs`. Resolves when it is gone.
+   * started first, and the old one ended only if it is still there after `replaceTimeoutMs`. Resolves when it is gone. No
+   * effect unless started.
    *
    * @throws ProcessStartError, ProcessReplaceError: the old one goes on.
    */
@@ -130,8 +131,9 @@ class Supervised implements SupervisedProcess {
 
   replace(): Promise<void> {
     return this.#exclusive(async () => {
+      if (!this.#run) return
       const old = this.#child
-      if (!this.#run || !old) return this.#restart()
+      if (!old) return this.#restart()
       await this.#letGo()
       try {
         this.#begin(await this.#successorOf(old))

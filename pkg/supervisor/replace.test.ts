@@ -77,6 +77,15 @@ describe('replace', function () {
     assert.deepEqual([isAlive(old), isAlive(part.supervised.pid!)], [false, true])
   })
 
+  it('starts nothing where nothing is to run', async () => {
+    await using part = await program('exec sleep 600')
+    await part.supervised.replace()
+    assert.equal(part.supervised.pid, undefined)
+    await part.supervised.start()
+    await Promise.all([part.supervised.stop(), part.supervised.replace()])
+    assert.equal(part.supervised.pid, undefined)
+  })
+
   it('can be stopped in the middle', async () => {
     await using part = await program('exec sleep 600')
     await part.supervised.start()

@@ -14,7 +14,6 @@ import { errorMessage } from '#pkg/errors/error.ts'
 import { applyUntilDone } from '#pkg/kubernetes/apply.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
 import { ResourceMapper } from '#pkg/kubernetes/discovery.ts'
-import { isNotFound } from '#pkg/kubernetes/errors.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
@@ -115,13 +114,8 @@ async function readSecret(
   signal: AbortSignal,
 ): Promise<{ readonly certPem: string; readonly keyPem: string } | undefined> {
   const { namespace, name } = metricsServerTlsSecret
-  try {
-    const { data = {} } = await client.get<TlsSecret>(inNamespace(resources.secrets, namespace), name, { signal })
-    return { certPem: unbase64(data['tls.crt']), keyPem: unbase64(data['tls.key']) }
-  } catch (thrown) {
-    if (isNotFound(thrown)) return undefined
-    throw thrown
-  }
+  const secret = await client.find<TlsSecret>(inNamespace(resources.secrets, namespace), name, { signal })
+  return secret && { certPem: unbase64(secret.data?.['tls.crt']), keyPem: unbase64(secret.data?.['tls.key']) }
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64')

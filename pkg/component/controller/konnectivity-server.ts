@@ -7,23 +7,40 @@ import { ensureDir } from '#pkg/file/directory.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
 import { toArgs } from '#pkg/supervisor/args.ts'
 
+/** The component, with what restarts it without an interruption. */
+export interface TunnelServerComponent extends Component {
+  readonly name: typeof TUNNEL_SERVER
+  /**
+   * Starts the program anew, which takes over from the one that runs (docs/adr/0009); resolves when that one is gone. No effect
+   * before start. @throws ProcessStartError, ProcessReplaceError: the old one goes on.
+   */
+  replace(): Promise<void>
+}
+
+const TUNNEL_SERVER = 'konnectivity-server'
+
+/** Finds the tunnel server among the components of a node. */
+export function isTunnelServer(component: Component): component is TunnelServerComponent {
+  return component.name === TUNNEL_SERVER
+}
+
 /**
  * The tunnel server: `k0s konnectivity-server` as a child of its own, so that a busy supervisor never stalls a tunnel. Ready
  * means that it listens; agents come later.
  */
-export function konnectivityServer(options: ControllerOptions, deps: ControllerDeps): Component {
+export function konnectivityServer(options: ControllerOptions, deps: ControllerDeps): TunnelServerComponent {
   const { vars, users } = options
-  return new ProcessComponent(
+  return new ProcessComponent<typeof TUNNEL_SERVER>(
     {
-      name: 'konnectivity-server',
+      name: TUNNEL_SERVER,
       after: ['certificates'],
       prepare: async () => {
         const [{ path, args }] = await Promise.all([
-          deps.binaries.self('konnectivity-server', konnectivityServerArgs(options)),
+          deps.binaries.self(TUNNEL_SERVER, konnectivityServerArgs(options)),
           ensureDir(dirname(vars.konnectivitySocket), { mode: 0o755, ...users.konnectivity }),
         ])
         return {
-          name: 'konnectivity-server',
+          name: TUNNEL_SERVER,
           path,
           args,
           // The group of kube-apiserver: the socket then belongs to it, and kube-apiserver may connect.

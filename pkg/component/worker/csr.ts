@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { createCsr } from '#pkg/certificate/csr.ts'
 import { publicKeyPem } from '#pkg/certificate/key.ts'
-import { isAlreadyExists, isNotFound } from '#pkg/kubernetes/errors.ts'
+import { isAlreadyExists } from '#pkg/kubernetes/errors.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
 import { resources } from '#pkg/kubernetes/resources.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
@@ -44,12 +44,7 @@ export async function requestCertificate(
     if (issued !== undefined) return issued
     await sleep(POLL_MS, { signal })
     // A request is removed an hour after it was decided, ten minutes after it was left undecided: then ask again.
-    csr = await client
-      .get<SigningRequest>(resources.certificateSigningRequests, name, { signal })
-      .catch((err: unknown) => {
-        if (isNotFound(err)) return undefined
-        throw err
-      })
+    csr = await client.find<SigningRequest>(resources.certificateSigningRequests, name, { signal })
   }
 }
 

@@ -6,7 +6,6 @@ import { ports } from '#pkg/constant/ports.ts'
 import { writeFileAtomic } from '#pkg/file/atomic.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
 import { KubeClient } from '#pkg/kubernetes/client.ts'
-import { isNotFound } from '#pkg/kubernetes/errors.ts'
 import { loadKubeconfig } from '#pkg/kubernetes/kubeconfig.ts'
 import { resources } from '#pkg/kubernetes/resources.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
@@ -106,11 +105,7 @@ function runtimeEndpoint({ options }: WorkerContext): string {
 async function isRegistered({ options }: WorkerContext, signal: AbortSignal): Promise<boolean> {
   const client = new KubeClient(await loadKubeconfig(options.vars.kubeletKubeconfig))
   try {
-    await client.get(resources.nodes, options.nodeName, { signal })
-    return true
-  } catch (err) {
-    if (isNotFound(err)) return false
-    throw err
+    return (await client.find(resources.nodes, options.nodeName, { signal })) !== undefined
   } finally {
     client.close()
   }

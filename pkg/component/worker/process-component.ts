@@ -3,8 +3,8 @@ import { processReady } from '#pkg/supervisor/ready.ts'
 import type { ProcessSpec, SupervisedProcess, Supervise } from '#pkg/supervisor/process.ts'
 
 /** What differs between the supervised programs of a worker. */
-export interface ProcessRecipe {
-  readonly name: string
+export interface ProcessRecipe<Name extends string = string> {
+  readonly name: Name
   readonly after: readonly string[]
   /** False: nothing runs, and the component counts as ready. Asked at start, when the worker configuration is known. */
   readonly wanted?: () => boolean
@@ -17,16 +17,16 @@ export interface ProcessRecipe {
 }
 
 /** A component that is one supervised program. */
-export class ProcessComponent implements Component {
-  readonly name: string
+export class ProcessComponent<Name extends string = string> implements Component {
+  readonly name: Name
   readonly after: readonly string[]
-  readonly #recipe: ProcessRecipe
+  readonly #recipe: ProcessRecipe<Name>
   readonly #supervise: Supervise
   #process: SupervisedProcess | undefined
   #wanted = true
   #endBeside: (() => void) | undefined
 
-  constructor(recipe: ProcessRecipe, deps: { readonly supervise: Supervise }) {
+  constructor(recipe: ProcessRecipe<Name>, deps: { readonly supervise: Supervise }) {
     this.name = recipe.name
     this.after = recipe.after
     this.#recipe = recipe
