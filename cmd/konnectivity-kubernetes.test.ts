@@ -19,6 +19,7 @@ const serverMetrics = () =>
     backends: () => [],
     pendingDials: none,
     established: none,
+    blocked: () => ({ frontends: 0, agents: 0 }),
     unproven: none,
     bufferBytes: none,
   })

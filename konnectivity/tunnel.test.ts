@@ -117,7 +117,12 @@ describe('tunnel, HTTP CONNECT over a unix socket', function () {
       const unreadable = await open(hole)
       const written = writeRandom(unreadable, 1024 * MIB)
       written.catch(() => undefined)
-      await new Promise((resolve) => setTimeout(resolve, 300))
+      await eventually(async () => {
+        const page = await (await fetch(`http://127.0.0.1:${running.addresses.adminPort}/metrics`)).text()
+        const blocked = (method: string): boolean =>
+          page.includes(`full_receive_channels{service_method="${method}"} 1`)
+        return blocked('Proxy') && blocked('Connect')
+      })
       for (let i = 0; i < 5; i += 1) {
         const socket = await open(healthy)
         const reading = readHash(socket, MIB)
@@ -188,3 +193,8 @@ describe('tunnel, HTTP CONNECT over a unix socket', function () {
       assert.deepEqual(counts(), clean)
     }))
 })
+
+async function eventually(check: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000
+  while (!(await check())) assert.ok(performance.now() < deadline, 'in time')
+}

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { createCa } from '#pkg/certificate/authority.ts'
 import { issueCertificate } from '#pkg/certificate/issue.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
@@ -81,6 +82,34 @@ describe('KonnectivityAgent', function () {
     clearInterval(beat)
     assert.ok(performance.now() - startedAt >= 2_900)
     for (const { socket } of [busy, silent]) socket.on('error', () => undefined).destroy()
+  })
+
+  it('replaces a connection that has had all its dials, and leaves what is open on it in peace', async () => {
+    await using endpoint = await startEndpoint(echo)
+    const { addresses, udsName } = await fixture.startServer()
+    const agent = await fixture.startAgent('worker-0', [addresses.agentPort], { dialsPerConnection: 5 })
+    const call = async (): Promise<Socket> => {
+      const { status, reply, socket } = await connectThrough(udsName, endpoint.address)
+      assert.equal(status, 200, reply)
+      return socket
+    }
+    const kept = await call()
+    for (let i = 0; i < 12; i += 1) {
+      const socket = await call()
+      socket.resume().write('x')
+      await once(socket, 'data')
+      socket.destroy()
+    }
+    const states = (): string =>
+      agent
+        .status()
+        .map(({ state }) => state)
+        .join()
+    await until(() => /^draining,.*connected$/.test(states()), 'another connection serves')
+    assert.equal(agent.status()[0]?.openConnections, 1)
+    kept.resume().write('still here')
+    assert.equal(String(await once(kept, 'data')), 'still here')
+    kept.destroy()
   })
 
   it('runs as a command with health and metrics', async () => {

@@ -1,4 +1,3 @@
-import { WindowBudget } from '#pkg/http2/window-budget.ts'
 import { createAgentMetrics } from '#konnectivity/agent/metrics.ts'
 import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
 import { ENDPOINT_DIAL_TIMEOUT_MS } from '#konnectivity/agent/endpoint.ts'
@@ -12,6 +11,7 @@ import type {
   ServerLinkStatus,
 } from '#konnectivity/agent/options.ts'
 import { ServerLink, serverName } from '#konnectivity/agent/server-link.ts'
+import { Buffers } from '#konnectivity/tunnel/buffers.ts'
 import { addUp } from '#konnectivity/tunnel/drain.ts'
 import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
 import { WINDOW_BUDGET_BYTES } from '#konnectivity/tunnel/protocol.ts'
@@ -22,7 +22,7 @@ export class KonnectivityAgent {
   readonly metrics: AgentMetrics
   readonly #options: KonnectivityAgentOptions
   readonly #deps: KonnectivityAgentDeps
-  readonly #budget: WindowBudget
+  readonly #buffers: Buffers
   readonly #links = new Map<string, ServerLink>()
   readonly #stopping = new Set<Promise<DrainResult>>()
   readonly #known: KnownServers
@@ -32,7 +32,7 @@ export class KonnectivityAgent {
 
   constructor(options: KonnectivityAgentOptions, deps: KonnectivityAgentDeps) {
     this.#options = options
-    this.#budget = new WindowBudget({ limitBytes: options.bufferLimitBytes ?? WINDOW_BUDGET_BYTES })
+    this.#buffers = new Buffers({ limitBytes: options.bufferLimitBytes ?? WINDOW_BUDGET_BYTES })
     this.#deps = deps
     this.#servers = options.servers
     this.#tls = options.tls
@@ -42,7 +42,7 @@ export class KonnectivityAgent {
     this.metrics = createAgentMetrics({
       openServers: () => this.#known.connected,
       knownServers: () => Math.max(this.#known.wanted, this.#links.size),
-      bufferBytes: () => this.#budget.usedBytes,
+      bufferBytes: () => this.#buffers.bytes,
       openEndpoints: () => [...this.#links.values()].reduce((sum, link) => sum + link.openConnections, 0),
     })
   }
@@ -99,10 +99,12 @@ export class KonnectivityAgent {
 
   #createLink(name: string, address: ServerAddress): ServerLink {
     const { endpointDialTimeoutMs = ENDPOINT_DIAL_TIMEOUT_MS, discovery, keepaliveMs } = this.#options
+    const { dialsPerConnection = DIALS_PER_CONNECTION } = this.#options
     return new ServerLink(
       {
         address,
         endpointDialTimeoutMs,
+        dialsPerConnection,
         discovery: { ...discoveryDefaults, ...discovery },
         ...(keepaliveMs !== undefined && { keepaliveMs }),
       },
@@ -111,7 +113,7 @@ export class KonnectivityAgent {
         unconnectedAddresses: () => [...this.#links.values()].filter(({ connected }) => !connected).length,
         credentials: async () => ({ tls: await this.#readTls(), hello: await this.#hello() }),
         metrics: this.metrics,
-        budget: this.#budget,
+        buffers: this.#buffers,
         log: this.#deps.log.child({ server: name }),
       },
     )
@@ -143,6 +145,9 @@ export class KonnectivityAgent {
     return { agentId, identifiers: query.toString(), token: await readToken?.(), flow }
   }
 }
+
+/** Half of what HTTP/2 has numbers for: the others are for dials that come while the next connection is made. */
+const DIALS_PER_CONNECTION = 2 ** 29
 
 /** A server that left the list may be going away for good, but its open sessions are somebody's `kubectl exec`. */
 const REMOVED_SERVER_DRAIN_MS = 30_000

@@ -1,12 +1,13 @@
 import { performance } from 'node:perf_hooks'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { errorMessage } from '#pkg/errors/error.ts'
 import type { Http2Session } from '#pkg/http2/session.ts'
-import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { dialEndpoint } from '#konnectivity/agent/endpoint.ts'
 import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
+import type { Buffers } from '#konnectivity/tunnel/buffers.ts'
 import { drainConnections } from '#konnectivity/tunnel/drain.ts'
 import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
 import { PacketConnection } from '#konnectivity/tunnel/packet-connection.ts'
@@ -19,17 +20,21 @@ import { LINGER_MS, Splice } from '#konnectivity/tunnel/splice.ts'
 export interface AgentConnectionsOptions {
   readonly flow: 'streams' | 'packets'
   readonly endpointDialTimeoutMs: number
+  /** See KonnectivityAgentOptions. */
+  readonly dialsPerConnection: number
 }
 
 /** Collaborators. */
 export interface AgentConnectionsDeps {
   readonly session: Http2Session
   readonly control: PacketStream
-  readonly budget: WindowBudget
+  readonly buffers: Buffers
   readonly metrics: AgentMetrics
   readonly log: Logger
   /** Called with the totals of each finished connection. */
   readonly onBytes: (toEndpoint: number, fromEndpoint: number) => void
+  /** There were as many dials as a session may have. Called once. */
+  readonly onUsedUp: () => void
 }
 
 /** Serves the dials of one server and owns the connections to endpoints that came of them. */
@@ -42,12 +47,13 @@ export class AgentConnections {
   readonly #port: PacketPort
   readonly #ended = new AbortController()
   #lastConnectId = 0
+  #served = 0
 
   constructor(options: AgentConnectionsOptions, deps: AgentConnectionsDeps) {
     this.#options = options
     this.#deps = deps
     this.#port = {
-      budget: deps.budget,
+      unread: deps.buffers.unread,
       sendData: (id, payload, done) => deps.control.sendData(id, payload, done),
       sendClose: (connectId, error) => deps.control.send({ type: 'closeResponse', connectId, error }),
       forget: (id) => this.#byId.delete(id),
@@ -140,7 +146,15 @@ export class AgentConnections {
       socket.destroy()
       return
     }
-    this.#splice(socket, this.#options.flow === 'streams' ? this.#openStream(random) : this.#openPackets(random))
+    try {
+      this.#splice(socket, this.#options.flow === 'streams' ? this.#openStream(random) : this.#openPackets(random))
+    } catch (error) {
+      // As many are open as the server allows, each of them a connection of its own.
+      socket.destroy()
+      this.#deps.control.send({ type: 'dialResponse', error: errorMessage(error), connectId: 0, random })
+    }
+    this.#served += 1
+    if (this.#served === this.#options.dialsPerConnection) this.#deps.onUsedUp()
   }
 
   /** The opening request of the stream is the answer to the dial. */

@@ -30,7 +30,10 @@ export function createAgentMetrics(gauges: AgentGauges) {
       [{}, gauges.openEndpoints()],
     ]),
     bufferBytes: new Gauge(
-      named('buffer_granted_bytes', 'Bytes that readers that keep up may have in flight, beyond their first windows.'),
+      named(
+        'buffer_granted_bytes',
+        'Bytes that readers may have in flight beyond their first windows, or have left unread.',
+      ),
       () => [[{}, gauges.bufferBytes()]],
     ),
     leaseLists: new Counter(named('lease_lists_total', 'Lists of server leases by HTTP response code and reason.')),

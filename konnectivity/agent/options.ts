@@ -46,10 +46,18 @@ export interface KonnectivityAgentOptions {
   readonly discovery?: DiscoveryOptions
   /** With server leases: `default` counts them alone, `max` the larger one of their count and the servers' own. */
   readonly serverCountSource?: 'default' | 'max'
-  /** What readers that keep up may have in flight together, beyond the first window of each. Default 256 MiB. */
+  /**
+   * What readers that keep up may have in flight together, beyond the first window of each; and, as much again, what waits for
+   * endpoints behind upstream servers. Default 256 MiB.
+   */
   readonly bufferLimitBytes?: number
   /** Time between pings of a server that is not ours, milliseconds. Default and minimum 35 s. */
   readonly keepaliveMs?: number
+  /**
+   * After so many dials a connection to a server is replaced, while it serves what is open. Default 2^29: the numbers of HTTP/2's
+   * streams end at 2^30 dials (RFC 9113, 5.1.1).
+   */
+  readonly dialsPerConnection?: number
   /** `packets`: does not offer a stream for each connection, as upstream's agents do not. Default `streams`. */
   readonly flow?: 'streams' | 'packets'
 }

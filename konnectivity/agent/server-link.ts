@@ -1,12 +1,12 @@
 import { errorMessage } from '#pkg/errors/error.ts'
 import { backoffMs } from '#pkg/lifecycle/backoff.ts'
-import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import type { KnownServers } from '#konnectivity/agent/known-servers.ts'
 import type { AgentMetrics } from '#konnectivity/agent/metrics.ts'
 import type { AgentTls, DiscoveryOptions, ServerAddress, ServerLinkStatus } from '#konnectivity/agent/options.ts'
 import { ServerSession } from '#konnectivity/agent/server-session.ts'
 import type { AgentHello } from '#konnectivity/agent/session.ts'
+import type { Buffers } from '#konnectivity/tunnel/buffers.ts'
 import { addUp } from '#konnectivity/tunnel/drain.ts'
 import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
 
@@ -14,6 +14,7 @@ import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
 export interface ServerLinkOptions {
   readonly address: ServerAddress
   readonly endpointDialTimeoutMs: number
+  readonly dialsPerConnection: number
   readonly discovery: Required<DiscoveryOptions>
   readonly keepaliveMs?: number
 }
@@ -26,7 +27,7 @@ export interface ServerLinkDeps {
   /** Addresses that have no connection at all: they come first where a server is missing. */
   readonly unconnectedAddresses: () => number
   readonly metrics: AgentMetrics
-  readonly budget: WindowBudget
+  readonly buffers: Buffers
   readonly log: Logger
 }
 
@@ -195,13 +196,19 @@ export class ServerLink {
 
   /** Opens one connection. False: it led to a server that is connected already, and was closed. @throws why not */
   async #connect(signal: AbortSignal): Promise<boolean> {
-    const { address, endpointDialTimeoutMs, keepaliveMs } = this.#options
-    const { metrics, budget, log, known, credentials } = this.#deps
+    const { address, endpointDialTimeoutMs, dialsPerConnection, keepaliveMs } = this.#options
+    const { metrics, buffers, log, known, credentials } = this.#deps
     const session = await ServerSession.open(
-      { address, endpointDialTimeoutMs, ...(keepaliveMs !== undefined && { keepaliveMs }), ...(await credentials()) },
+      {
+        address,
+        endpointDialTimeoutMs,
+        dialsPerConnection,
+        ...(keepaliveMs !== undefined && { keepaliveMs }),
+        ...(await credentials()),
+      },
       {
         metrics,
-        budget,
+        buffers,
         log,
         onBytes: (to, from) => (this.#bytes = [this.#bytes[0] + to, this.#bytes[1] + from]),
         onRetiring: () => this.#onRetiring(serverId),
@@ -233,7 +240,7 @@ export class ServerLink {
   }
 
   #onRetiring(serverId: string): void {
-    this.#deps.log.info('tunnel server hands over, connecting anew', { serverId })
+    this.#deps.log.info('connection to be replaced by another one', { serverId })
     this.#failures = 0
     this.#notBefore = 0
     this.#deps.known.changed()

@@ -1,4 +1,3 @@
-import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -8,6 +7,7 @@ import type { AgentTls, ServerAddress } from '#konnectivity/agent/options.ts'
 import { openSession } from '#konnectivity/agent/session.ts'
 import type { AgentHello, AgentSession } from '#konnectivity/agent/session.ts'
 import { packetTypeLabel, typeLabel } from '#konnectivity/proto/packet.ts'
+import type { Buffers } from '#konnectivity/tunnel/buffers.ts'
 import type { DrainResult } from '#konnectivity/tunnel/drain.ts'
 import { Keepalive, keepalive } from '#konnectivity/tunnel/keepalive.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
@@ -18,6 +18,7 @@ export interface ServerSessionOptions {
   readonly tls: AgentTls
   readonly hello: AgentHello
   readonly endpointDialTimeoutMs: number
+  readonly dialsPerConnection: number
   /** Pings towards a server that is not ours, milliseconds between two. */
   readonly keepaliveMs?: number
 }
@@ -25,7 +26,7 @@ export interface ServerSessionOptions {
 /** Collaborators of a session. */
 export interface ServerSessionDeps {
   readonly metrics: AgentMetrics
-  readonly budget: WindowBudget
+  readonly buffers: Buffers
   readonly log: Logger
   /** Called with the totals of each finished connection. */
   readonly onBytes: (toEndpoint: number, fromEndpoint: number) => void
@@ -64,13 +65,14 @@ export class ServerSession {
     signal: AbortSignal,
   ): Promise<ServerSession> {
     const { address, tls, hello } = options
-    const parts = { tls, hello, budget: deps.budget }
+    const parts = { tls, hello, buffers: deps.buffers }
     const transport = await withDeadline(signal, CONNECT_TIMEOUT_MS, (inner) => openSession(address, parts, inner))
     return new ServerSession(transport, options, deps)
   }
 
   private constructor(transport: AgentSession, options: ServerSessionOptions, deps: ServerSessionDeps) {
     const { metrics, log, onBytes } = deps
+    const { endpointDialTimeoutMs, dialsPerConnection } = options
     this.#transport = transport
     this.#onRetiring = deps.onRetiring
     let onEnd: (error: Error | undefined) => void = () => undefined
@@ -89,8 +91,19 @@ export class ServerSession {
       },
     })
     this.#connections = new AgentConnections(
-      { flow: transport.flow, endpointDialTimeoutMs: options.endpointDialTimeoutMs },
-      { session: transport.session, control: this.#control, budget: deps.budget, metrics, log, onBytes },
+      { flow: transport.flow, endpointDialTimeoutMs, dialsPerConnection },
+      {
+        session: transport.session,
+        control: this.#control,
+        buffers: deps.buffers,
+        metrics,
+        log,
+        onBytes,
+        onUsedUp: () => {
+          this.#control.send({ type: 'drain' })
+          this.retire()
+        },
+      },
     )
     const { intervalMs } = keepalive.upstream
     const upstream = { ...keepalive.upstream, intervalMs: options.keepaliveMs ?? intervalMs }

@@ -4,8 +4,8 @@ import { createSecureServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { createCa } from '#pkg/certificate/authority.ts'
 import { issueCertificate } from '#pkg/certificate/issue.ts'
-import { WindowBudget } from '#pkg/http2/window-budget.ts'
 import { openSession } from '#konnectivity/agent/session.ts'
+import { Buffers } from '#konnectivity/tunnel/buffers.ts'
 import { WINDOW_BUDGET_BYTES } from '#konnectivity/tunnel/protocol.ts'
 import { agentSubject, TunnelFixture } from '#konnectivity/testing/runners.ts'
 
@@ -28,7 +28,7 @@ describe('openSession', () => {
         {
           tls: { caPem: fixture.ca.caPem, certPem, keyPem },
           hello: { agentId: 'w0', identifiers: '', token: undefined, flow: 'streams' },
-          budget: new WindowBudget({ limitBytes: WINDOW_BUDGET_BYTES }),
+          buffers: new Buffers({ limitBytes: WINDOW_BUDGET_BYTES }),
         },
         AbortSignal.timeout(5_000),
       ),

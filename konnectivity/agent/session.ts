@@ -3,8 +3,8 @@ import { connect } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import type { Headers, Http2Duplex } from '#pkg/http2/duplex.ts'
 import { Http2Session } from '#pkg/http2/session.ts'
-import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { AgentTls, ServerAddress } from '#konnectivity/agent/options.ts'
+import type { Buffers } from '#konnectivity/tunnel/buffers.ts'
 import { connectionOptions, metadata, paths, STREAMS_FLOW } from '#konnectivity/tunnel/protocol.ts'
 
 /** An open control stream and what the server said of itself. */
@@ -30,7 +30,7 @@ export interface AgentHello {
 export interface SessionParts {
   readonly tls: AgentTls
   readonly hello: AgentHello
-  readonly budget: WindowBudget
+  readonly buffers: Buffers
 }
 
 /**
@@ -40,7 +40,7 @@ export interface SessionParts {
  */
 export async function openSession(
   address: ServerAddress,
-  { tls, hello, budget }: SessionParts,
+  { tls, hello, buffers }: SessionParts,
   signal: AbortSignal,
 ): Promise<AgentSession> {
   signal.throwIfAborted()
@@ -55,7 +55,7 @@ export async function openSession(
     ...(isIP(address.host) === 0 && { servername: address.host }),
   })
   socket.setNoDelay(true)
-  const session = new Http2Session(socket, connectionOptions('client', budget))
+  const session = new Http2Session(socket, connectionOptions('client', buffers.windows))
   const onAbort = (): void => session.destroy(signal.reason as Error)
   signal.addEventListener('abort', onAbort, { once: true })
   try {

@@ -4,7 +4,6 @@ import type { SecureContextOptions, Server, TLSSocket } from 'node:tls'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { Headers, Http2Duplex } from '#pkg/http2/duplex.ts'
 import { Http2Session } from '#pkg/http2/session.ts'
-import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { packetTypeLabel, typeLabel } from '#konnectivity/proto/packet.ts'
 import { Backend } from '#konnectivity/server/backend.ts'
@@ -15,6 +14,7 @@ import type { AgentAuthenticator } from '#konnectivity/server/identity.ts'
 import type { LostAgents } from '#konnectivity/server/lost-agents.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import { UnprovenConnections } from '#konnectivity/server/unproven.ts'
+import type { Buffers } from '#konnectivity/tunnel/buffers.ts'
 import { Keepalive, keepalive } from '#konnectivity/tunnel/keepalive.ts'
 import { listen } from '#konnectivity/tunnel/listen.ts'
 import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
@@ -37,7 +37,7 @@ export interface AgentServiceDeps {
   readonly manager: BackendManager
   readonly lost: LostAgents
   readonly metrics: ServerMetrics
-  readonly budget: WindowBudget
+  readonly buffers: Buffers
   readonly log: Logger
 }
 
@@ -123,7 +123,7 @@ export class AgentService {
   }
 
   #onSecureConnection(socket: TLSSocket): void {
-    const session = new Http2Session(socket, protocol.connectionOptions('server', this.#deps.budget))
+    const session = new Http2Session(socket, protocol.connectionOptions('server', this.#deps.buffers.windows))
     session.on('error', (error: Error) => this.#deps.log.debug('agent session failed', { err: error }))
     session.on('stream', (stream: Http2Duplex, headers: Headers) => this.#onStream(session, stream, headers))
   }
@@ -224,7 +224,7 @@ export class AgentService {
       {
         session,
         control,
-        budget: this.#deps.budget,
+        buffers: this.#deps.buffers,
         log,
         keepalive: new Keepalive(
           session,

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Http2Session } from '#pkg/http2/session.ts'
-import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import type { AgentIdentity } from '#konnectivity/server/identity.ts'
+import type { Buffers } from '#konnectivity/tunnel/buffers.ts'
 import type { Keepalive } from '#konnectivity/tunnel/keepalive.ts'
 import { Traffic } from '#konnectivity/server/traffic.ts'
 import { PacketConnection, ReceiveQueueFullError } from '#konnectivity/tunnel/packet-connection.ts'
@@ -34,7 +34,7 @@ export interface BackendOptions {
 export interface BackendDeps {
   readonly session: Http2Session
   readonly control: PacketStream
-  readonly budget: WindowBudget
+  readonly buffers: Buffers
   readonly keepalive: Keepalive
   readonly log: Logger
   /** The agent answered a dial that nobody waits for any more. */
@@ -65,7 +65,7 @@ export class Backend {
     this.remoteAddress = options.remoteAddress
     this.#deps = deps
     this.#port = {
-      budget: deps.budget,
+      unread: deps.buffers.unread,
       sendData: (id, payload, done) => deps.control.sendData(id, payload, done),
       sendClose: (connectId) => deps.control.send({ type: 'closeRequest', connectId }),
       forget: (id, error) => {

@@ -1,19 +1,19 @@
 import type { Socket } from 'node:net'
 import type { Headers, Http2Duplex } from '#pkg/http2/duplex.ts'
 import { Http2Session } from '#pkg/http2/session.ts'
-import type { WindowBudget } from '#pkg/http2/window-budget.ts'
 import { packetTypeLabel, typeLabel } from '#konnectivity/proto/packet.ts'
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import type { FrontendDeps } from '#konnectivity/server/connect-frontend.ts'
 import type { DialOutcome } from '#konnectivity/server/dialer.ts'
 import { GrpcConnection } from '#konnectivity/server/grpc-connection.ts'
 import { refuseStream } from '#konnectivity/server/grpc-status.ts'
+import type { Buffers } from '#konnectivity/tunnel/buffers.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
 import { connectionOptions, paths } from '#konnectivity/tunnel/protocol.ts'
 
 /** Collaborators of the gRPC frontend. */
 export interface GrpcFrontendDeps extends FrontendDeps {
-  readonly budget: WindowBudget
+  readonly buffers: Buffers
 }
 
 /** ProxyService/Proxy: each stream carries one connection, a session one stream (kube-apiserver) or many. */
@@ -34,7 +34,7 @@ export class GrpcFrontend {
 
   /** Serves one accepted socket (unix, TCP or TLS). */
   readonly serve = (socket: Socket): void => {
-    const session = new Http2Session(socket, connectionOptions('server', this.#deps.budget))
+    const session = new Http2Session(socket, connectionOptions('server', this.#deps.buffers.windows))
     this.#sessions.add(session)
     session.on('error', (error: Error) => this.#deps.log.debug('frontend session failed', { err: error }))
     session.once('close', () => this.#sessions.delete(session))

@@ -27,8 +27,8 @@ describe('hand-over to a successor', function () {
   afterEach(() => fixture[Symbol.asyncDispose]())
 
   const agents = ({ server }: RunningServer): number => server.status().agents.length
-  async function successor(): Promise<RunningServer> {
-    const running = await fixture.startServer({ ...old.addresses, serverPort: 0, udsName: old.udsName })
+  async function successor(agentWaitMs = 0): Promise<RunningServer> {
+    const running = await fixture.startServer({ ...old.addresses, serverPort: 0, udsName: old.udsName, agentWaitMs })
     return { ...running, udsName: old.udsName }
   }
   /** Dials, sends one word and waits for its echo. */
@@ -90,6 +90,43 @@ describe('hand-over to a successor', function () {
     await old.server.stop()
     await until(() => busy.destroyed, 'the busy connection is cut')
     clearInterval(beat)
+  })
+
+  describe('with an agent of upstream', () => {
+    beforeEach(() => fixture.startAgent('worker-0', [old.addresses.agentPort], { flow: 'packets' }))
+
+    it('waits for it: it comes when it carries nothing, and no dial fails', async () => {
+      let calls = 0
+      let over = false
+      const callOn = async (): Promise<void> => {
+        for (; !over; calls += 1) (await call()).destroy()
+      }
+      const calling = callOn()
+      await until(() => calls > 10, 'calls are made')
+      const fresh = await successor(5_000)
+      await old.server.handedOver
+      const stopped = old.server.stop()
+      await until(() => agents(fresh) === 1, 'it came')
+      const before = calls
+      await until(() => calls > before + 10, 'calls go on')
+      over = true
+      await Promise.all([calling, stopped])
+    })
+
+    it('does not wait for ever: what it carries is cut, and counted', async () => {
+      const busy = await call()
+      const beat = setInterval(() => busy.write('.'), 50)
+      fixture.defer(() => clearInterval(beat))
+      const fresh = await successor(5_000)
+      await old.server.handedOver
+      const stopped = old.server.stop()
+      const waiting = call()
+      assert.deepEqual([agents(old), agents(fresh)], [1, 0])
+      ;(await waiting).destroy()
+      assert.equal(agents(fresh), 1)
+      assert.ok(busy.destroyed)
+      await stopped
+    })
   })
 
   it('goes on when the successor goes away before it took over', async () => {

@@ -9,6 +9,7 @@ export interface ServerGauges {
   readonly backends: () => readonly (readonly [ProxyStrategy, number])[]
   readonly pendingDials: () => number
   readonly established: () => number
+  readonly blocked: () => { readonly frontends: number; readonly agents: number }
   readonly unproven: () => number
   readonly bufferBytes: () => number
 }
@@ -56,15 +57,24 @@ export function createServerMetrics(gauges: ServerGauges) {
       [{}, gauges.unproven()],
     ]),
     bufferBytes: new Gauge(
-      named('buffer_granted_bytes', 'Bytes that readers that keep up may have in flight, beyond their first windows.'),
+      named(
+        'buffer_granted_bytes',
+        'Bytes that readers may have in flight beyond their first windows, or have left unread.',
+      ),
       () => [[{}, gauges.bufferBytes()]],
     ),
     fullReceiveChannels: new Gauge(
-      named('full_receive_channels', 'Always 0: no connection holds up another one here.'),
-      () => [
-        [{ service_method: 'Proxy' }, 0],
-        [{ service_method: 'Connect' }, 0],
-      ],
+      named(
+        'full_receive_channels',
+        'Connections on which a side waits because the other does not read: no other does.',
+      ),
+      () => {
+        const { frontends, agents } = gauges.blocked()
+        return [
+          [{ service_method: 'Proxy' }, frontends],
+          [{ service_method: 'Connect' }, agents],
+        ]
+      },
     ),
     dialFailures: new Counter(named('dial_failure_count', 'Failed dials by reason; one dial can fail several times.')),
     receiveQueueFull: new Counter(

@@ -20,6 +20,16 @@ export class OpenConnections {
     return this.#splices.size
   }
 
+  /** Ends that are not read now because the other end of their connection does not take what they sent. */
+  get blocked(): { readonly frontends: number; readonly agents: number } {
+    let [frontends, agents] = [0, 0]
+    for (const { blocked } of this.#splices) {
+      if (blocked.front) frontends += 1
+      if (blocked.back) agents += 1
+    }
+    return { frontends, agents }
+  }
+
   /** Joins a frontend and its backend connection until both are closed. */
   add(front: Duplex, back: Duplex, options: { readonly holdBackMs: number; readonly traffic: Traffic }): void {
     const startedAt = performance.now()

@@ -34,7 +34,10 @@ export interface KonnectivityServerOptions {
   readonly ciphers?: string
   /** Time between pings of upstream agents, milliseconds. Default 35 s (upstream: 1 h). */
   readonly keepaliveMs?: number
-  /** Ours: what readers that keep up may have in flight together, beyond the first window of each. Default 256 MiB. */
+  /**
+   * Ours: what readers that keep up may have in flight together, beyond the first window of each; and, as much again, what waits
+   * for readers behind upstream agents. Default 256 MiB.
+   */
   readonly bufferLimitBytes?: number
   /** Time until the kernel probes a silent frontend over TCP, milliseconds. Default 1 h. */
   readonly frontendKeepaliveMs?: number

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { WindowBudget } from '#pkg/http2/window-budget.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -25,6 +24,7 @@ import type { EffectiveServerOptions, KonnectivityServerOptions } from '#konnect
 import { serverStatus } from '#konnectivity/server/status.ts'
 import type { ServerStatus } from '#konnectivity/server/status.ts'
 import { TlsFiles } from '#konnectivity/server/tls-files.ts'
+import { Buffers } from '#konnectivity/tunnel/buffers.ts'
 import { HttpEndpoint } from '#konnectivity/tunnel/http-endpoint.ts'
 import type { PortSharing } from '#konnectivity/tunnel/listen.ts'
 import { TunnelFileError } from '#konnectivity/tunnel/pem.ts'
@@ -54,6 +54,8 @@ const MOVE_TIMEOUT_MS = 5_000
 const LAST_KNOCK_MS = 100
 /** How often a draining server looks for upstream agents that it can let go. */
 const RELEASE_EVERY_MS = 100
+/** What it lets go then in use: until its agent has moved, dials wait at the successor, and callers wait for about 10 s. */
+const RELEASE_WITHIN_MS = 5_000
 
 /** The tunnel server: accepts agents on one side and kube-apiserver on the other, and joins their connections. */
 export class KonnectivityServer {
@@ -63,7 +65,7 @@ export class KonnectivityServer {
   readonly #deps: KonnectivityServerDeps
   readonly #manager: BackendManager
   readonly #lost = new LostAgents()
-  readonly #budget: WindowBudget
+  readonly #buffers: Buffers
   readonly #startedAt = new Date()
   readonly #metrics: ServerMetrics
   readonly #dialer: TunnelDialer
@@ -89,7 +91,7 @@ export class KonnectivityServer {
   constructor(options: KonnectivityServerOptions, deps: KonnectivityServerDeps) {
     this.#options = { ...serverDefaults, ...options }
     this.#deps = deps
-    this.#budget = new WindowBudget({ limitBytes: this.#options.bufferLimitBytes })
+    this.#buffers = new Buffers({ limitBytes: this.#options.bufferLimitBytes })
     this.#serverId = options.serverId ?? randomUUID()
     this.#manager = new BackendManager({ strategies: this.#options.proxyStrategies })
     this.#manager.onAdd(() => (this.#hadAgent = true))
@@ -100,8 +102,9 @@ export class KonnectivityServer {
       backends: () => this.#manager.counts(),
       pendingDials: () => this.#manager.list().reduce((sum, backend) => sum + backend.pendingDials, 0),
       established: () => this.#connections.size,
+      blocked: () => this.#connections.blocked,
       unproven: () => this.#agents?.unproven ?? 0,
-      bufferBytes: () => this.#budget.usedBytes,
+      bufferBytes: () => this.#buffers.bytes,
     })
     this.#connections = new OpenConnections({ metrics: this.#metrics })
     const timeoutMs = boundedTimeout(this.#options.backendDialTimeoutMs)
@@ -116,7 +119,7 @@ export class KonnectivityServer {
       log: deps.log.child({ stream: 'frontend' }),
     }
     this.#connectFrontend = new ConnectFrontend(frontend)
-    this.#grpcFrontend = new GrpcFrontend({ ...frontend, budget: this.#budget })
+    this.#grpcFrontend = new GrpcFrontend({ ...frontend, buffers: this.#buffers })
     this.#frontend = new FrontendListener(this.#options, {
       connect: this.#connectFrontend,
       grpc: this.#grpcFrontend,
@@ -209,13 +212,20 @@ export class KonnectivityServer {
   }
 
   async #drain(timeoutMs: number, now: AbortSignal): Promise<void> {
+    let released = 0
+    const releaseAt = this.#isHandedOver ? performance.now() + RELEASE_WITHIN_MS : Infinity
     const releasing = setInterval(() => {
       // Upstream's agents cannot be asked to move: they dial anew when they are disconnected.
-      for (const backend of this.#manager.list()) if (backend.unused) backend.destroy()
+      for (const backend of this.#manager.list()) {
+        if (backend.flow !== 'packets' || backend.closed || (!backend.unused && performance.now() < releaseAt)) continue
+        released += backend.traffic.openConnections
+        backend.destroy()
+      }
     }, RELEASE_EVERY_MS)
     const pending = (): number => this.#dialer.pending + this.#connectFrontend.undecided
-    const { idle, cut } = await this.#connections.drain({ timeoutMs }, pending, now)
+    const drained = await this.#connections.drain({ timeoutMs }, pending, now)
     clearInterval(releasing)
+    const [idle, cut] = [drained.idle, drained.cut + released]
     this.#metrics.drainedConnections.add({ reason: 'idle' }, idle)
     this.#metrics.drainedConnections.add({ reason: 'cut' }, cut)
     this.#deps.log.info('tunnel server drained', { idleClosed: idle, cut })
@@ -250,6 +260,8 @@ export class KonnectivityServer {
     if (predecessor === undefined) return
     const { moving: expected, staying } = await predecessor.prepare()
     this.#agentsStay = staying > 0
+    // With its end the last of them are on their way here.
+    predecessor.gone.addEventListener('abort', () => (this.#waitsForAgentsSince = performance.now()), { once: true })
     await withDeadline(predecessor.gone, MOVE_TIMEOUT_MS, async (signal) => {
       while (this.#manager.list().length < expected) await this.#manager.nextAdded(signal)
     }).catch(() => undefined)
@@ -259,7 +271,8 @@ export class KonnectivityServer {
   /** A dial without an agent waits at first: its agent has not come back yet, or is still with the predecessor. */
   #agentsMayCome(): boolean {
     if (this.#agentsStay && this.#predecessor?.alive === true) return true
-    return !this.#hadAgent && performance.now() - this.#waitsForAgentsSince < this.#options.agentWaitMs
+    if (this.#hadAgent && !this.#agentsStay) return false
+    return performance.now() - this.#waitsForAgentsSince < this.#options.agentWaitMs
   }
 
   #startLease(): void {
@@ -280,7 +293,7 @@ export class KonnectivityServer {
         manager: this.#manager,
         lost: this.#lost,
         metrics: this.#metrics,
-        budget: this.#budget,
+        buffers: this.#buffers,
         log: this.#deps.log.child({ stream: 'agent' }),
       },
     )

@@ -1,11 +1,11 @@
 import { Duplex } from 'node:stream'
-import type { WindowBudget } from '#pkg/http2/window-budget.ts'
+import type { UnreadHolder, UnreadPackets } from '#konnectivity/tunnel/buffers.ts'
 import { RECEIVE_LIMIT_BYTES } from '#konnectivity/tunnel/protocol.ts'
 
 /** The shared stream, as one connection sees it. */
 export interface PacketPort {
   /** What all connections of the process may leave unread together. */
-  readonly budget: WindowBudget
+  readonly unread: UnreadPackets
   /** Sends payload bytes; `done` once they are on their way: what slows this connection's source down. */
   sendData(connectId: number, payload: Buffer, done: (error?: Error | null) => void): void
   /** Tells the peer that this side is finished, after all data. Called once, unless the peer closed first. */
@@ -29,7 +29,7 @@ export class ReceiveQueueFullError extends Error {
  * control. INVARIANTS: the shared stream never waits for one connection; what is unread is bounded, beyond the bound
  * this connection alone is reset; no DATA follows our close, and our close follows all our DATA.
  */
-export class PacketConnection extends Duplex {
+export class PacketConnection extends Duplex implements UnreadHolder {
   readonly connectId: number
   readonly #port: PacketPort
   readonly #receiveLimitBytes: number
@@ -53,13 +53,14 @@ export class PacketConnection extends Duplex {
       this.#wanted = this.push(data)
       return
     }
-    const granted = this.#port.budget.take(data.length)
-    this.#receivedBytes += granted
-    if (granted < data.length || this.#receivedBytes > this.#receiveLimitBytes) {
-      this.destroy(new ReceiveQueueFullError(this.#receiveLimitBytes))
-      return
-    }
     this.#received.push(data)
+    this.#receivedBytes += data.length
+    if (this.#receivedBytes > this.#receiveLimitBytes) this.overflow()
+    else this.#port.unread.add(this, data.length)
+  }
+
+  overflow(): void {
+    this.destroy(new ReceiveQueueFullError(this.#receiveLimitBytes))
   }
 
   /** The peer closed: what was received can still be read, what we would send is dropped. */
@@ -77,7 +78,7 @@ export class PacketConnection extends Duplex {
       const data = this.#received.shift()
       if (data === undefined) break
       this.#receivedBytes -= data.length
-      this.#port.budget.give(data.length)
+      this.#port.unread.take(this, data.length)
       this.#wanted = this.push(data)
     }
     if (this.#peerClosed && this.#received.length === 0) this.push(null)
@@ -94,7 +95,7 @@ export class PacketConnection extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#port.budget.give(this.#receivedBytes)
+    this.#port.unread.forget(this)
     this.#receivedBytes = 0
     this.#received.length = 0
     this.#sendClose(error?.message ?? '')

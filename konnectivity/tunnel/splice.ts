@@ -66,6 +66,11 @@ export class Splice {
     return undeliveredBytes(this.#front) + undeliveredBytes(this.#back)
   }
 
+  /** Which end is not read now because the other one does not take what it sent. */
+  get blocked(): { readonly front: boolean; readonly back: boolean } {
+    return { front: isBlocked(this.#front), back: isBlocked(this.#back) }
+  }
+
   /** Ends the connection without waiting for what is still queued. */
   destroy(error?: Error): void {
     this.#error ??= error
@@ -143,6 +148,10 @@ export class Splice {
     if (undelivered === 0 || this.#stalledMs >= STALL_MS) this.destroy()
     else this.#timer?.refresh()
   }
+}
+
+function isBlocked(end: Duplex): boolean {
+  return end.isPaused() && !end.destroyed
 }
 
 function undeliveredBytes(end: Duplex): number {
