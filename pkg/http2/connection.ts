@@ -281,7 +281,8 @@ export class Connection implements ConnectionSide {
     }
     const bytes = unpad(flags, payload)
     // What is no content was read by nobody else.
-    const read = this.#options.duplex === undefined ? payload.length : payload.length - bytes.length
+    const paced = this.#options.duplex !== undefined || stream.listener?.consumes === true
+    const read = paced ? payload.length - bytes.length : payload.length
     if (read > 0 && !ended) this.consumed(stream, read)
     stream.receive(bytes, ended)
   }

@@ -6,6 +6,8 @@ export type Fields = readonly string[]
 
 /** What a stream tells the one who serves it. */
 export interface StreamListener {
+  /** It says when it is done with bytes (`Http2Stream.consumed`), also where a connection takes that for granted. */
+  readonly consumes?: boolean
   /** Headers or trailers of an answer, in the client's role; `ended`: nothing follows. */
   onHeaders?(fields: Fields, ended: boolean): void
   /** Bytes from the peer, a view of what the socket read; `ended`: no more will come. */

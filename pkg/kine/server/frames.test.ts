@@ -11,6 +11,13 @@ function frame(message: Buffer): Buffer {
   return framed
 }
 
+/** Every message that is complete. */
+function all(reader: FrameReader): Buffer[] {
+  const messages: Buffer[] = []
+  for (let message = reader.next(); message !== undefined; message = reader.next()) messages.push(message)
+  return messages
+}
+
 describe('FrameReader', () => {
   const messages = ['', 'a', 'x'.repeat(300), 'y'.repeat(70_000)].map((text) => Buffer.from(text))
   const bytes = Buffer.concat(messages.map(frame))
@@ -19,18 +26,36 @@ describe('FrameReader', () => {
     for (const size of [1, 4, 5, 6, 1000, 16_384, bytes.length]) {
       const reader = new FrameReader(100_000)
       const found: Buffer[] = []
-      for (let at = 0; at < bytes.length; at += size) found.push(...reader.push(bytes.subarray(at, at + size)))
+      for (let at = 0; at < bytes.length; at += size) {
+        reader.push(bytes.subarray(at, at + size))
+        found.push(...all(reader))
+      }
       assert.deepEqual(found, messages, `chunks of ${size}`)
+    }
+  })
+
+  it('keeps what is not taken yet', () => {
+    for (const size of [1, 6, 1000]) {
+      const reader = new FrameReader(100_000)
+      for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size))
+      assert.deepEqual(reader.next(), messages[0])
+      reader.push(bytes)
+      assert.deepEqual(all(reader), [...messages.slice(1), ...messages], `chunks of ${size}`)
     }
   })
 
   it('refuses what is compressed or too large before it has arrived', () => {
     const large = Buffer.from('0000010000', 'hex')
-    assert.throws(() => new FrameReader(65_535).push(large), {
+    const read = (maxBytes: number, data: Buffer): void => {
+      const reader = new FrameReader(maxBytes)
+      reader.push(data)
+      reader.next()
+    }
+    assert.throws(() => read(65_535, large), {
       grpcCode: 8,
       message: 'grpc: received message larger than max (65536 vs. 65535)',
     })
-    assert.throws(() => new FrameReader(100).push(Buffer.from('0100000001ff', 'hex')), { grpcCode: 12 })
+    assert.throws(() => read(100, Buffer.from('0100000001ff', 'hex')), { grpcCode: 12 })
   })
 })
 

@@ -5,7 +5,9 @@ import type { Http2Stream, StreamListener } from '#pkg/http2/stream.ts'
 import { Call } from '#pkg/kine/server/call.ts'
 import type { StreamedMessage } from '#pkg/kine/server/call.ts'
 import { FrameReader } from '#pkg/kine/server/frames.ts'
+import { Inbound } from '#pkg/kine/server/inbound.ts'
 import { GrpcCode, GrpcError, toStatus } from '#pkg/kine/server/status.ts'
+import type { StreamOpener } from '#pkg/kine/server/stream-handler.ts'
 
 export type { TlsOptions } from '#pkg/http2/server.ts'
 
@@ -14,18 +16,6 @@ export const MAX_RECEIVE_BYTES = 2 * 1024 * 1024
 
 /** A call with one request and one answer. */
 export type UnaryHandler = (request: Buffer) => Promise<Buffer | StreamedMessage>
-
-/** One streaming call: what it wants to be told. */
-export interface StreamHandler {
-  onMessage(message: Buffer): void
-  /** The client sends no more. */
-  onEnd(): void
-  /** The call is over, in whatever way. */
-  onClose(): void
-}
-
-/** Begins a streaming call. */
-export type StreamOpener = (call: Call) => StreamHandler
 
 /** The methods of the server by path, `/etcdserverpb.KV/Range`. */
 export interface Methods {
@@ -106,7 +96,7 @@ export class GrpcServer {
       return new UnaryListener(call, (message) => void this.#answer(call, path, unary, message))
     }
     const streaming = this.#deps.methods.streams.get(path)
-    if (streaming !== undefined) return this.#serveStream(call, path, streaming)
+    if (streaming !== undefined) return this.#serveStream(stream, call, streaming)
     call.finish(new GrpcError(GrpcCode.unimplemented, unknownMethod(path)))
     return NOBODY
   }
@@ -127,23 +117,21 @@ export class GrpcServer {
     this.#deps.onHandled({ path, code, durationMs, requestBytes: message.length })
   }
 
-  #serveStream(call: Call, path: string, open: StreamOpener): StreamListener {
+  #serveStream(stream: Http2Stream, call: Call, open: StreamOpener): StreamListener {
     const startedAt = performance.now()
+    const { path } = stream
     this.#deps.onStarted(path)
-    const reader = new FrameReader(MAX_RECEIVE_BYTES)
-    const handler = open(call)
+    const handler = open(call, () => inbound.read())
+    const inbound: Inbound = new Inbound(MAX_RECEIVE_BYTES, { call, handler, allow: (bytes) => stream.consumed(bytes) })
     this.#calls.add(call)
     call.start()
     return {
-      onData: (bytes, ended) => {
-        try {
-          if (!call.closed) for (const message of reader.push(bytes)) handler.onMessage(message)
-        } catch (error) {
-          call.finish(error)
-        }
-        if (ended) handler.onEnd()
+      consumes: true,
+      onData: (bytes, ended) => inbound.push(bytes, ended),
+      onDrain: () => {
+        call.wake()
+        inbound.read()
       },
-      onDrain: () => call.wake(),
       onClose: () => {
         this.#calls.delete(call)
         handler.onClose()
@@ -171,7 +159,8 @@ class UnaryListener implements StreamListener {
     if (this.#answering) return
     try {
       this.#reader ??= new FrameReader(MAX_RECEIVE_BYTES)
-      const [message] = this.#reader.push(bytes)
+      this.#reader.push(bytes)
+      const message = this.#reader.next()
       if (message === undefined && ended) {
         throw new GrpcError(GrpcCode.internal, 'grpc: client closed the stream without a message')
       }

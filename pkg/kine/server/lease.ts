@@ -1,6 +1,4 @@
 import type { Backend, LeaseId } from '#pkg/kine/backend.ts'
-import type { Call } from '#pkg/kine/server/call.ts'
-import type { StreamHandler } from '#pkg/kine/server/grpc-server.ts'
 import { encodeHeader } from '#pkg/kine/server/header.ts'
 import { WireReader } from '#pkg/kine/wire/reader.ts'
 import { WireWriter } from '#pkg/kine/wire/writer.ts'
@@ -17,32 +15,6 @@ export async function leaseGrant(store: Backend, request: Buffer): Promise<Buffe
 export async function leaseRevoke(store: Backend, request: Buffer): Promise<Buffer> {
   const revision = await store.leaseRevoke(decodeTwo(request).first)
   return new WireWriter().message(1, encodeHeader(store, revision)).finish()
-}
-
-/** Lease.LeaseKeepAlive: one answer for each message, in order; TTL 0 if there is no such lease. */
-export function leaseKeepAlive(store: Backend, call: Call): StreamHandler {
-  let answered: Promise<void> = Promise.resolve()
-  const renew = async (message: Buffer): Promise<void> => {
-    const { first: id } = decodeTwo(message)
-    const lease = await store.leaseKeepAlive(id)
-    const header = encodeHeader(store, store.revision)
-    call.send(
-      new WireWriter()
-        .message(1, header)
-        .int(2, id)
-        .int(3, lease?.ttlSeconds ?? 0)
-        .finish(),
-    )
-  }
-  return {
-    onMessage: (message) => {
-      answered = answered.then(() => renew(message)).catch((error: unknown) => call.finish(error))
-    },
-    onEnd: () => {
-      answered = answered.then(() => call.finish())
-    },
-    onClose: () => undefined,
-  }
 }
 
 /** Lease.LeaseTimeToLive; TTL -1 if there is no such lease. */

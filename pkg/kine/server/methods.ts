@@ -4,8 +4,9 @@ import { authMethods } from '#pkg/kine/server/auth.ts'
 import { memberAdd, memberList, memberPromote, memberRemove, memberUpdate } from '#pkg/kine/server/cluster.ts'
 import { compact } from '#pkg/kine/server/compact.ts'
 import { deleteRange } from '#pkg/kine/server/delete-range.ts'
-import type { Methods, StreamOpener, UnaryHandler } from '#pkg/kine/server/grpc-server.ts'
-import { leaseGrant, leaseKeepAlive, leaseLeases, leaseRevoke, leaseTimeToLive } from '#pkg/kine/server/lease.ts'
+import type { Methods, UnaryHandler } from '#pkg/kine/server/grpc-server.ts'
+import { leaseGrant, leaseLeases, leaseRevoke, leaseTimeToLive } from '#pkg/kine/server/lease.ts'
+import { leaseKeepAlive } from '#pkg/kine/server/lease-keep-alive.ts'
 import {
   alarm,
   defragment,
@@ -18,6 +19,7 @@ import {
 } from '#pkg/kine/server/maintenance.ts'
 import { put } from '#pkg/kine/server/put.ts'
 import { range } from '#pkg/kine/server/range.ts'
+import type { StreamOpener } from '#pkg/kine/server/stream-handler.ts'
 import { txn } from '#pkg/kine/server/txn.ts'
 import { watch } from '#pkg/kine/server/watch.ts'
 import { EventEncoder } from '#pkg/kine/server/watch-events.ts'
@@ -65,7 +67,7 @@ export function etcdMethods({ store: unguarded, hub, clientUrls, quotaBytes = 0 
     ]),
     streams: new Map<string, StreamOpener>([
       ['/etcdserverpb.Watch/Watch', (call) => watch({ store, hub, encoder }, call)],
-      ['/etcdserverpb.Lease/LeaseKeepAlive', (call) => leaseKeepAlive(store, call)],
+      ['/etcdserverpb.Lease/LeaseKeepAlive', (call, readOn) => leaseKeepAlive(store, call, readOn)],
     ]),
   }
 }

@@ -1,9 +1,9 @@
 import type { Backend, ChangeEvent, Revision } from '#pkg/kine/backend.ts'
 import type { Call } from '#pkg/kine/server/call.ts'
-import type { StreamHandler } from '#pkg/kine/server/grpc-server.ts'
 import { encodeHeader } from '#pkg/kine/server/header.ts'
 import { toKeyRange } from '#pkg/kine/server/key-range.ts'
 import { COMPACTED_TEXT } from '#pkg/kine/server/status.ts'
+import type { StreamHandler } from '#pkg/kine/server/stream-handler.ts'
 import { splitEvents } from '#pkg/kine/server/watch-events.ts'
 import type { EventEncoder } from '#pkg/kine/server/watch-events.ts'
 import type { WatchHub } from '#pkg/kine/watch/hub.ts'
@@ -16,7 +16,12 @@ import { WireWriter } from '#pkg/kine/wire/writer.ts'
 const NO_WATCH_ID = -1
 const NO_PUT = 0
 const NO_DELETE = 1
+/** Fields of WatchRequest. */
+const CREATE = 1
+const PROGRESS = 3
 const EMPTY: Buffer = Buffer.alloc(0)
+/** Answers that may wait for a client that does not read; then it is not read either. Events wait in the log. */
+const MAX_WAITING_ANSWERS = 128
 /** The smallest key, which stands for an empty one in a watch. */
 const FIRST_KEY: Buffer = Buffer.from([0])
 
@@ -31,39 +36,74 @@ export interface WatchDeps {
 export function watch(deps: WatchDeps, call: Call): StreamHandler {
   const { store, hub } = deps
   const stream = hub.open(new CallSink(deps, call))
-  call.onDrain(() => stream.resume())
+  const answers = new Answers(call)
+  call.onDrain(() => {
+    answers.onDrain()
+    stream.resume()
+  })
   return {
-    onMessage: (message) => handle(new WireReader(message), { store, stream, call }),
+    get ready() {
+      return answers.room
+    },
+    onMessage: (message) => handle(new WireReader(message), { store, stream, answers }),
     onEnd: () => call.finish(),
     onClose: () => stream.close(),
+  }
+}
+
+/** Answers to creates and cancels, and how many of them wait for a client that does not read. */
+class Answers {
+  readonly #call: Call
+  #waiting = 0
+
+  constructor(call: Call) {
+    this.#call = call
+  }
+
+  get room(): boolean {
+    return this.#waiting < MAX_WAITING_ANSWERS
+  }
+
+  send(message: Buffer): void {
+    if (!this.#call.writable) this.#waiting += 1
+    this.#call.send(message)
+  }
+
+  /** The client has taken what was sent. */
+  onDrain(): void {
+    this.#waiting = 0
   }
 }
 
 interface Context {
   readonly store: Backend
   readonly stream: WatchStream
-  readonly call: Call
+  readonly answers: Answers
 }
 
-/** WatchRequest: create 1, cancel 2, progress 3. Others are ignored, as by etcd. */
+/** WatchRequest: create 1, cancel 2, progress 3, of which the last one counts. Others are ignored, as by etcd. */
 function handle(reader: WireReader, context: Context): void {
+  let asked = 0
+  let request: WireReader | undefined
   while (reader.next()) {
-    if (reader.field === 1) create(reader.message(), context)
-    else if (reader.field === 2) cancel(reader.message(), context)
+    if (reader.field < CREATE || reader.field > PROGRESS) reader.skip()
     else {
-      const progress = reader.field === 3
-      reader.skip()
-      if (progress) context.stream.requestProgress()
+      asked = reader.field
+      request = reader.message()
     }
   }
+  if (request === undefined) return
+  if (asked === CREATE) create(request, context)
+  else if (asked === PROGRESS) context.stream.requestProgress()
+  else cancel(request, context)
 }
 
-function create(reader: WireReader, { store, stream, call }: Context): void {
+function create(reader: WireReader, { store, stream, answers }: Context): void {
   const { id, options } = decodeCreate(reader)
   const created = options.startRevision < 0 ? { refused: COMPACTED_TEXT } : stream.create(id, options)
   const header = encodeHeader(store, store.revision)
   if ('refused' in created) {
-    call.send(
+    answers.send(
       new WireWriter(128)
         .message(1, header)
         .int(2, NO_WATCH_ID)
@@ -74,11 +114,11 @@ function create(reader: WireReader, { store, stream, call }: Context): void {
     )
     return
   }
-  call.send(new WireWriter(64).message(1, header).int(2, created.id).bool(3, true).finish())
+  answers.send(new WireWriter(64).message(1, header).int(2, created.id).bool(3, true).finish())
   stream.resume()
 }
 
-function cancel(reader: WireReader, { store, stream, call }: Context): void {
+function cancel(reader: WireReader, { store, stream, answers }: Context): void {
   let id = 0
   while (reader.next()) {
     if (reader.field === 1) id = reader.exactInt()
@@ -86,7 +126,7 @@ function cancel(reader: WireReader, { store, stream, call }: Context): void {
   }
   if (!stream.cancel(id)) return
   const header = encodeHeader(store, store.revision)
-  call.send(new WireWriter(64).message(1, header).int(2, id).bool(4, true).finish())
+  answers.send(new WireWriter(64).message(1, header).int(2, id).bool(4, true).finish())
 }
 
 /** WatchCreateRequest */
