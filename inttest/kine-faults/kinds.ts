@@ -1,7 +1,8 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DATABASES as SERVERS, SHARED_TARGETS } from '#pkg/kine/suite/targets.ts'
+import { SHARED_TARGETS } from '#pkg/kine/suite/targets.ts'
+import { DATABASES as SERVERS } from '#pkg/kine/testing/database-servers.ts'
 import { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
 import { PostgresServer } from '#pkg/kine/testing/postgres-server.ts'
 

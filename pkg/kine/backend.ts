@@ -149,12 +149,15 @@ export interface Pinned<T> extends Disposable {
   readonly value: T
 }
 
-/** A lease as it is written or was just read. What is stored is when it expires by the clock of the database. */
+/** A lease as it is written or was just read. */
 export interface LeaseRecord {
   readonly id: LeaseId
   /** Granted time to live, seconds. */
   readonly ttlSeconds: number
-  /** Milliseconds until it expires, from the moment it is committed or was read; not above 0: it has expired. */
+  /**
+   * Milliseconds until it expires, from the moment it is committed or was read; not above 0: it has expired. A shared
+   * database gives what was left at the last commit of the lease: time in which nobody was there to count is not lost.
+   */
   readonly remainingMs: number
 }
 

@@ -8,7 +8,7 @@ import { startUpstreamKine, UPSTREAM_KINE } from '#pkg/datastore/testing/upstrea
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
 import type { EtcdClient, KeyValueMessage } from '#pkg/kine/testing/etcd-client.ts'
 import { startEtcd } from '#pkg/kine/testing/etcd-server.ts'
-import { DATABASES } from '#pkg/kine/suite/targets.ts'
+import { DATABASES } from '#pkg/kine/testing/database-servers.ts'
 import type { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
 import type { PostgresServer } from '#pkg/kine/testing/postgres-server.ts'
 import { startKine } from '#pkg/kine/testing/servers.ts'

@@ -33,7 +33,7 @@ export const UNKNOWN_ROW = -1
 export interface AppendBatch {
   /** In log order; revisions without gaps from `after.revision` + 1. */
   readonly rows: readonly NewRow[]
-  /** Granted or renewed: each is stored with the sequence number `next.leaseSeq` and expires `remainingMs` from now. */
+  /** Granted, renewed, or what is left of them: each is stored with the sequence number `next.leaseSeq`. */
   readonly leases: readonly LeaseRecord[]
   /** Of a shared database they stay as tombstones with the sequence number `next.leaseSeq`. */
   readonly revokedLeases: readonly LeaseId[]

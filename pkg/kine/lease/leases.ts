@@ -9,7 +9,7 @@ import type { Writer } from '#pkg/kine/writer/writer.ts'
 /** What Leases works with. */
 export interface LeasesDeps {
   readonly writer: Pick<Writer, 'change'>
-  readonly lessor: Pick<Lessor, 'isExpired'>
+  readonly lessor: Pick<Lessor, 'isExpired' | 'unstored'>
 }
 
 /** Changes of leases, each a write like any other: decided on the newest state, durable before it is answered. */
@@ -49,6 +49,16 @@ export class Leases {
       const renewed = { ...lease, remainingMs: lease.ttlSeconds * 1000 }
       batch.leases.set(id, renewed)
       return renewed
+    })
+  }
+
+  /** Stores what is left of leases that have not been stored for `ageMs`, here or by another instance. */
+  checkpoint(ids: readonly LeaseId[], ageMs: number): Promise<void> {
+    return this.#deps.writer.change((batch) => {
+      for (const id of ids) {
+        const record = batch.leases.has(id) ? undefined : this.#deps.lessor.unstored(id, ageMs)
+        if (record !== undefined) batch.leases.set(id, record)
+      }
     })
   }
 

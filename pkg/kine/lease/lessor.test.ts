@@ -27,6 +27,18 @@ describe('Lessor', () => {
     assert.equal(lessor.state(3)?.remainingSeconds, 10)
   })
 
+  it('tells what is left of a lease that has not been stored for long', () => {
+    const clock = { monotonic: 0 }
+    const lessor = new Lessor({ monotonic: () => clock.monotonic })
+    lessor.put({ id: 1, ttlSeconds: 10, remainingMs: 8_000 })
+    clock.monotonic = 2_999
+    assert.equal(lessor.unstored(1, 3_000), undefined)
+    clock.monotonic = 3_000
+    assert.deepEqual(lessor.unstored(1, 3_000), { id: 1, ttlSeconds: 10, remainingMs: 5_000 })
+    clock.monotonic = 8_000
+    assert.deepEqual([lessor.unstored(1, 3_000), lessor.unstored(2, 0)], [undefined, undefined], 'ended, or not there')
+  })
+
   it('moves keys between leases', () => {
     const lessor = new Lessor({ monotonic: () => 0 })
     for (const id of [1, 2]) lessor.put({ id, ttlSeconds: 10, remainingMs: 10_000 })

@@ -11,6 +11,8 @@ interface Lease {
   record: LeaseRecord
   /** On the monotonic clock, so that a step of the wall clock neither expires nor prolongs it. */
   expiresAt: number
+  /** When `record` was put, on that clock. */
+  putAt: number
   /** The bytes of each key as latin1 text, see `identity`. */
   readonly keys: Set<string>
 }
@@ -22,9 +24,9 @@ export interface LessorDeps {
 }
 
 /**
- * Leases and the keys attached to them, in memory. Only apply.ts changes it, with what has been committed. What is
- * stored is when a lease expires by the clock of the database: a restart does not forget it, and extends it only where
- * that clock cannot tell how much time has passed (dialect/sqlite/lease-table.ts).
+ * Leases and the keys attached to them, in memory. Only apply.ts changes it, with what has been committed. Time passes for
+ * a lease only while an instance counts it, on a clock that nobody can set: after a restart of all of them it has what was
+ * left when that was last stored (checkpointer.ts; dialect/sqlite/lease-table.ts knows better), late perhaps, never early.
  */
 export class Lessor {
   #leases = new Map<LeaseId, Lease>()
@@ -65,10 +67,11 @@ export class Lessor {
   /** Adds a lease or takes over its new expiry, counted from now: late by the time it took to get here, never early. */
   put(record: LeaseRecord): void {
     const remainingMs = Math.max(0, Math.min(record.remainingMs, record.ttlSeconds * 1000))
-    const expiresAt = this.#deps.monotonic() + remainingMs
+    const putAt = this.#deps.monotonic()
+    const expiresAt = putAt + remainingMs
     const lease = this.#leases.get(record.id)
-    if (lease === undefined) this.#leases.set(record.id, { record, expiresAt, keys: new Set() })
-    else Object.assign(lease, { record, expiresAt })
+    if (lease === undefined) this.#leases.set(record.id, { record, expiresAt, putAt, keys: new Set() })
+    else Object.assign(lease, { record, expiresAt, putAt })
   }
 
   /** Takes the place of what is here with what `other` holds, which must not be used afterwards. */
@@ -112,6 +115,14 @@ export class Lessor {
   expired(): LeaseId[] {
     const now = this.#deps.monotonic()
     return [...this.#leases.values()].filter(({ expiresAt }) => expiresAt <= now).map(({ record }) => record.id)
+  }
+
+  /** What is left of the lease, if it has not been stored for `ageMs` or longer and its time is not up. */
+  unstored(id: LeaseId, ageMs: number): LeaseRecord | undefined {
+    const lease = this.#leases.get(id)
+    const now = this.#deps.monotonic()
+    if (lease === undefined || now - lease.putAt < ageMs || lease.expiresAt <= now) return undefined
+    return { ...lease.record, remainingMs: lease.expiresAt - now }
   }
 
   /** Milliseconds until the next lease expires, undefined without leases. */

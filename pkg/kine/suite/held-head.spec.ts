@@ -6,7 +6,8 @@ import { holdMariadbHead, holdPostgresHead } from '#pkg/kine/testing/held-head.t
 import { testFiles } from '#pkg/kine/testing/servers.ts'
 import { put, query, Sink, watch } from '#pkg/kine/testing/store-requests.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
-import { DATABASES, SHARED_TARGETS } from '#pkg/kine/suite/targets.ts'
+import { SHARED_TARGETS } from '#pkg/kine/suite/targets.ts'
+import { DATABASES } from '#pkg/kine/testing/database-servers.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 
 const OPTIONS = { ringBytes: 1e6, cacheBytes: 1e5, progressIntervalMs: 60_000 }

@@ -1,4 +1,4 @@
-import { DATABASES } from '#pkg/kine/suite/targets.ts'
+import { DATABASES } from '#pkg/kine/testing/database-servers.ts'
 
 /** mocha's root hooks (--require). */
 export const mochaHooks = {

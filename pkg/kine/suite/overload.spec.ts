@@ -7,7 +7,8 @@ import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
 import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
 import { put } from '#pkg/kine/testing/requests.ts'
 import { startKine } from '#pkg/kine/testing/servers.ts'
-import { DATABASES, KINE_TARGETS } from '#pkg/kine/suite/targets.ts'
+import { KINE_TARGETS } from '#pkg/kine/suite/targets.ts'
+import { DATABASES } from '#pkg/kine/testing/database-servers.ts'
 
 const KEYS = 400
 /** Far more than there are connections to the database, of which the fewest are allowed. */

@@ -1,9 +1,6 @@
-import { DatabaseServers } from '#pkg/kine/testing/database-servers.ts'
+import { DATABASES } from '#pkg/kine/testing/database-servers.ts'
 import { allTargets } from '#pkg/kine/testing/targets.ts'
 import type { TestTarget } from '#pkg/kine/testing/targets.ts'
-
-/** The database servers of this run; hooks.ts ends them. */
-export const DATABASES: DatabaseServers = new DatabaseServers()
 
 const all = allTargets(DATABASES)
 const wanted = process.env['K0S_KINE_STORES']?.split(',')

@@ -1,3 +1,4 @@
+import type { AlarmChanges } from '#pkg/kine/alarm/alarms.ts'
 import { ROWS_PER_REVISION } from '#pkg/kine/backend.ts'
 import type { KeyVersion, LeaseId, LeaseRecord, Revision } from '#pkg/kine/backend.ts'
 import type { AppendBatch, Head, NewRow } from '#pkg/kine/dialect/dialect.ts'
@@ -40,16 +41,17 @@ export function batchAfter(
     readonly leases?: readonly LeaseRecord[]
     readonly revokedLeases?: readonly LeaseId[]
     readonly compactRevision?: Revision
+    readonly alarms?: AlarmChanges
   } = {},
 ): AppendBatch {
-  const { leases = [], revokedLeases = [], compactRevision = after.compactRevision } = more
+  const { leases = [], revokedLeases = [], compactRevision = after.compactRevision, alarms } = more
   const last = rows.at(-1)?.now
-  const leaseSeq = after.leaseSeq + (leases.length + revokedLeases.length > 0 ? 1 : 0)
+  const leaseSeq = after.leaseSeq + (alarms !== undefined || leases.length + revokedLeases.length > 0 ? 1 : 0)
   const next = {
     revision: last?.modRevision ?? after.revision,
     lastId: last?.id ?? after.lastId,
     compactRevision,
     leaseSeq,
   }
-  return { rows, leases, revokedLeases, after, next }
+  return { rows, leases, revokedLeases, alarms, after, next }
 }

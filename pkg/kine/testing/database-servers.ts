@@ -19,3 +19,6 @@ export class DatabaseServers implements AsyncDisposable {
     for (const server of started) if (server.status === 'fulfilled') await server.value?.[Symbol.asyncDispose]()
   }
 }
+
+/** The servers of this run; the root hooks of the suite (suite/hooks.ts) end them. */
+export const DATABASES: DatabaseServers = new DatabaseServers()

@@ -4,8 +4,7 @@ import type { AppendBatch, Head, NewRow } from '#pkg/kine/dialect/dialect.ts'
 
 interface StoredLease {
   readonly ttlSeconds: number
-  /** On the monotonic clock. */
-  readonly expiresAtMs: number
+  readonly remainingMs: number
   readonly seq: number
   readonly revoked: boolean
 }
@@ -48,12 +47,11 @@ export class MemoryDatabase {
     this.commits += 1
     this.rows.push(...rows)
     this.history.push(...rows)
-    const now = performance.now()
     for (const { id, ttlSeconds, remainingMs } of leases) {
-      this.leases.set(id, { ttlSeconds, expiresAtMs: now + remainingMs, seq: next.leaseSeq, revoked: false })
+      this.leases.set(id, { ttlSeconds, remainingMs, seq: next.leaseSeq, revoked: false })
     }
     for (const id of revokedLeases) {
-      this.leases.set(id, { ttlSeconds: 0, expiresAtMs: now, seq: next.leaseSeq, revoked: true })
+      this.leases.set(id, { ttlSeconds: 0, remainingMs: 0, seq: next.leaseSeq, revoked: true })
     }
     if (alarms !== undefined) {
       const kept = this.alarms.filter(({ memberId, alarm }) => {

@@ -198,9 +198,9 @@ export class MemoryDialect implements Dialect {
     const { leases, alarms, head, leasesPrunedSeq } = this.database
     const reset = after < leasesPrunedSeq
     const changes: LeaseChange[] = []
-    for (const [id, { seq, revoked, ttlSeconds, expiresAtMs }] of leases) {
+    for (const [id, { seq, revoked, ttlSeconds, remainingMs }] of leases) {
       if (reset ? revoked : seq <= after) continue
-      const record: LeaseRecord = { id, ttlSeconds, remainingMs: expiresAtMs - performance.now() }
+      const record: LeaseRecord = { id, ttlSeconds, remainingMs }
       changes.push({ id, record: revoked ? undefined : record })
     }
     return { changes, alarms, seq: head.leaseSeq, reset }

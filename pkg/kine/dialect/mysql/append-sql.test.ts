@@ -20,8 +20,8 @@ describe('append of MySQL', () => {
       'INSERT INTO k0s_log(id,rev,key_hash,`key`,create_rev,version,lease,value_size,value)VALUES' +
         `(2048,2,${hash('a')},_binary'a',2,1,-1152921504606846976,4,x'69742773'),` +
         `(3072,3,${hash('b')},_binary'b',3,1,0,3,_binary'b@3')`,
-      'REPLACE INTO k0s_lease(id,ttl_s,expires_at_ms,seq,revoked)VALUES' +
-        '(5,60,CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)+1501,1,0),(6,0,CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED),1,1)',
+      'REPLACE INTO k0s_lease(id,ttl_s,expires_at_ms,seq,revoked,rest_seq,rest_ms)VALUES' +
+        '(5,60,CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)+1501,1,0,1,1501),(6,0,CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED),1,1,1,0)',
       'COMMIT',
     ])
     assert.deepEqual(more, [])

@@ -68,11 +68,11 @@ function rowSql({ now, value }: NewRow): string {
 function leasesSql({ leases, revokedLeases, next }: AppendBatch): string {
   const tuples = [
     ...leases.map((lease) => leaseSql(lease, next.leaseSeq)),
-    ...revokedLeases.map((id) => `(${id},0,${NOW_MS},${next.leaseSeq},1)`),
+    ...revokedLeases.map((id) => `(${id},0,${NOW_MS},${next.leaseSeq},1,${next.leaseSeq},0)`),
   ]
   return tuples.length === 0
     ? ''
-    : `;REPLACE INTO k0s_lease(id,ttl_s,expires_at_ms,seq,revoked)VALUES${tuples.join(',')}`
+    : `;REPLACE INTO k0s_lease(id,ttl_s,expires_at_ms,seq,revoked,rest_seq,rest_ms)VALUES${tuples.join(',')}`
 }
 
 function alarmsSql({ alarms }: AppendBatch): string {
@@ -88,7 +88,8 @@ function alarmsSql({ alarms }: AppendBatch): string {
 }
 
 function leaseSql({ id, ttlSeconds, remainingMs }: LeaseRecord, seq: number): string {
-  return `(${id},${ttlSeconds},${NOW_MS}+${Math.ceil(remainingMs)},${seq},0)`
+  const restMs = Math.ceil(remainingMs)
+  return `(${id},${ttlSeconds},${NOW_MS}+${restMs},${seq},0,${seq},${restMs})`
 }
 
 /** The only bytes with a meaning inside quotes, in a single-byte character set. */

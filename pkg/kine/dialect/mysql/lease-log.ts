@@ -21,7 +21,7 @@ async function read(
   condition: string,
   params: readonly number[],
 ): Promise<Omit<LeaseChanges, 'reset' | 'alarms'> & { readonly prunedSeq: number }> {
-  const columns = `l.revoked,${LEASE_COLUMNS.replace(/^id/, 'l.id')}`
+  const columns = `l.revoked,${LEASE_COLUMNS}`
   const sql = `SELECT m.lease_seq,m.lease_pruned_seq,${columns} FROM k0s_meta m LEFT JOIN k0s_lease l ON ${condition} WHERE m.id = 1`
   const rows = await session.execute(sql, params, READ_MS)
   return {

@@ -11,8 +11,9 @@ import type { Logger } from '#pkg/log/logger.ts'
 
 /** A definition waits for transactions that use its table. */
 const DEFINITION_MS = 60_000
-/** Schema version from which on alarms are kept; a database that is only read may be older. */
+/** Schema versions from which on alarms are kept, and what is left of leases; a database that is only read may be older. */
 export const ALARM_VERSION = 2
+export const REST_VERSION = 3
 /** For whoever is creating or changing the tables at this moment. */
 const SCHEMA_LOCK_SECONDS = 30
 
@@ -69,6 +70,14 @@ const ALARM = `CREATE TABLE IF NOT EXISTS k0s_alarm (
   PRIMARY KEY (member_id, type)
 ) ENGINE=InnoDB DEFAULT CHARSET=binary`
 
+/**
+ * What is left of a lease since the commit `rest_seq`, if that is the one that changed it last; else it has its whole time.
+ * The clock of the database decides nothing, since it can be set: `expires_at_ms` only tells how old a tombstone is.
+ */
+const LEASE_REST = 'ALTER TABLE k0s_lease ADD COLUMN rest_seq BIGINT, ADD COLUMN rest_ms BIGINT'
+const HAS_LEASE_REST =
+  "SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'k0s_lease' AND column_name = 'rest_ms'"
+
 /** Every definition is a commit of its own in MySQL, so each step can be run again. */
 export const STEPS: readonly SchemaStep<Session, Promise<void>>[] = [
   {
@@ -87,6 +96,14 @@ export const STEPS: readonly SchemaStep<Session, Promise<void>>[] = [
     what: 'keep alarms',
     run: async (session) => {
       await session.query(ALARM, DEFINITION_MS)
+    },
+  },
+  {
+    to: REST_VERSION,
+    what: 'count leases by no clock',
+    run: async (session) => {
+      const found = (await session.query(HAS_LEASE_REST, DEFINITION_MS)) as readonly Row[]
+      if (found.length === 0) await session.query(LEASE_REST, DEFINITION_MS)
     },
   },
 ]

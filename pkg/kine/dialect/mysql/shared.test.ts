@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
+import type { LeaseRecord } from '#pkg/kine/backend.ts'
 import type { Head } from '#pkg/kine/dialect/dialect.ts'
 import { MysqlDialect } from '#pkg/kine/dialect/mysql/mysql.ts'
 import { parseEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
@@ -138,6 +139,45 @@ describe('MysqlDialect, shared', function () {
     await one.prune(1)
     assert.deepEqual(await told(1), { changes: [seven], seq: 2, prunedSeq: 2, reset: true, alarms: [] })
     assert.deepEqual(await told(2), { changes: [], seq: 2, prunedSeq: 2, reset: false, alarms: [] })
+  })
+
+  it('counts a lease on from what was left, whatever the clock of the database says', async () => {
+    const one = dialectAt(url)
+    await one.open()
+    const lease = (id: number, remainingMs: number) => ({ id, ttlSeconds: 600, remainingMs })
+    assert.ok((await one.append(batchAfter(FRESH, [], { leases: [lease(1, 600_000), lease(2, 90_000.5)] }))).committed)
+    // Long ago by that clock.
+    await server.query('UPDATE k0s_lease SET expires_at_ms = 0', name())
+    const left = (records: readonly (LeaseRecord | undefined)[]): unknown =>
+      records.map((record) => [record?.id, record?.remainingMs]).sort()
+    const atOpening = async (readOnly = false): Promise<unknown> =>
+      left((await dialectAt(url, undefined, readOnly).open()).leases)
+    assert.deepEqual(await atOpening(), [
+      [1, 600_000],
+      [2, 90_001],
+    ])
+    const { changes } = await one.shared.leasesAfter(0)
+    assert.deepEqual(left(changes.map(({ record }) => record)), [
+      [1, 600_000],
+      [2, 90_001],
+    ])
+    // As a program renews it that does not keep what is left.
+    await server.query('UPDATE k0s_lease SET seq = seq + 1 WHERE id = 2', name())
+    assert.deepEqual(await atOpening(), [
+      [1, 600_000],
+      [2, 600_000],
+    ])
+    await server.query('ALTER TABLE k0s_lease DROP COLUMN rest_seq, DROP COLUMN rest_ms', name())
+    await server.query('UPDATE k0s_meta SET schema_version = 2', name())
+    assert.deepEqual(await atOpening(true), [
+      [1, 600_000],
+      [2, 600_000],
+    ])
+    assert.deepEqual(await atOpening(), [
+      [1, 600_000],
+      [2, 600_000],
+    ])
+    assert.match(lines.join(), /count leases by no clock/)
   })
 
   it('keeps alarms, in a database that knew none too, and tells other instances', async () => {

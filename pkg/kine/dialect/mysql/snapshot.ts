@@ -1,10 +1,9 @@
 import type { KeyVersion, LeaseRecord } from '#pkg/kine/backend.ts'
 import type { StoredState } from '#pkg/kine/dialect/dialect.ts'
 import { readAlarms } from '#pkg/kine/dialect/mysql/alarms.ts'
-import { NOW_MS } from '#pkg/kine/dialect/mysql/append-sql.ts'
 import { HEAD_COLUMNS, headOf } from '#pkg/kine/dialect/mysql/head.ts'
 import { integer, keyVersion, leaseId, VERSION_COLUMNS } from '#pkg/kine/dialect/mysql/row.ts'
-import { ALARM_VERSION } from '#pkg/kine/dialect/mysql/schema.ts'
+import { ALARM_VERSION, REST_VERSION } from '#pkg/kine/dialect/mysql/schema.ts'
 import type { Row, Session } from '#pkg/kine/dialect/mysql/session.ts'
 
 const QUERY_MS = 30_000
@@ -41,8 +40,10 @@ export class Snapshot {
   async state(): Promise<StoredState> {
     const columns = `${HEAD_COLUMNS},cluster_id,member_id,pruned_rev,schema_version`
     const rows = (await this.#session.query(`SELECT ${columns} FROM k0s_meta WHERE id = 1`, QUERY_MS)) as readonly Row[]
-    const leases = await this.#session.query(`SELECT ${LEASE_COLUMNS} FROM k0s_lease WHERE revoked = 0`, QUERY_MS)
-    const alarms = integer(rows[0]?.[7]) < ALARM_VERSION ? [] : await readAlarms(this.#session)
+    const version = integer(rows[0]?.[7])
+    const leaseColumns = version < REST_VERSION ? OLD_LEASE_COLUMNS : LEASE_COLUMNS
+    const leases = await this.#session.query(`SELECT ${leaseColumns} FROM k0s_lease l WHERE l.revoked = 0`, QUERY_MS)
+    const alarms = version < ALARM_VERSION ? [] : await readAlarms(this.#session)
     return {
       ...headOf(rows),
       clusterId: integer(rows[0]?.[4]),
@@ -69,8 +70,9 @@ export class Snapshot {
   }
 }
 
-/** Columns that `leaseRecord` reads, in its order. */
-export const LEASE_COLUMNS = `id, ttl_s, expires_at_ms - ${NOW_MS}`
+/** Columns that `leaseRecord` reads, in its order. What a program changed that did not keep the rest has its whole time. */
+export const LEASE_COLUMNS = 'l.id,l.ttl_s,IF(l.rest_seq=l.seq,l.rest_ms,l.ttl_s*1000)'
+const OLD_LEASE_COLUMNS = 'l.id,l.ttl_s,l.ttl_s*1000'
 
 /** The lease in a row that has LEASE_COLUMNS at `at`. */
 export function leaseRecord(row: Row, at = 0): LeaseRecord {

@@ -19,8 +19,8 @@ import { Pool } from '#pkg/kine/dialect/postgres/pool.ts'
 import type { PoolOptions } from '#pkg/kine/dialect/pool-options.ts'
 import { Reader } from '#pkg/kine/dialect/postgres/reader.ts'
 import type { Row } from '#pkg/kine/dialect/postgres/row.ts'
-import { checkReadable, holdsAlarms, migrate } from '#pkg/kine/dialect/postgres/schema.ts'
-import { ALARMS, NOTIFY, STATE } from '#pkg/kine/dialect/postgres/statements.ts'
+import { ALARM_VERSION, checkReadable, migrate, readVersion, REST_VERSION } from '#pkg/kine/dialect/postgres/schema.ts'
+import { ALARMS, NOTIFY, OLD_STATE, STATE } from '#pkg/kine/dialect/postgres/statements.ts'
 import { readAlarms, readHead } from '#pkg/kine/dialect/postgres/version.ts'
 import { Writer } from '#pkg/kine/dialect/postgres/writer.ts'
 import type { PostgresEndpoint } from '#pkg/kine/endpoint/postgres.ts'
@@ -149,12 +149,11 @@ async function readState(connection: Connection): Promise<StoredState> {
     states.push({ ...head, clusterId: row.number(), memberId: row.number(), prunedRevision: row.number() })
     if (!row.null()) leases.push({ id: row.lease(), ttlSeconds: row.number(), remainingMs: row.number() })
   }
-  await connection.query(STATE, [], { timeoutMs: OPEN_TIMEOUT_MS, onRow })
+  const version = await readVersion(connection)
+  await connection.query(version < REST_VERSION ? OLD_STATE : STATE, [], { timeoutMs: OPEN_TIMEOUT_MS, onRow })
   const [state] = states
   if (state === undefined) throw new StoreError('unavailable', { cause: new Error('the head is missing') })
   const timeoutMs = OPEN_TIMEOUT_MS
-  const alarms = (await holdsAlarms(connection))
-    ? await connection.first(ALARMS, [], { timeoutMs, read: readAlarms })
-    : []
+  const alarms = version < ALARM_VERSION ? [] : await connection.first(ALARMS, [], { timeoutMs, read: readAlarms })
   return { ...state, leases, alarms: alarms ?? [] }
 }

@@ -12,6 +12,10 @@ import type { Logger } from '#pkg/log/logger.ts'
 const LOCK = 'SELECT pg_advisory_xact_lock(1798337387)'
 const STEP_TIMEOUT_MS = 30 * 60_000
 
+/** Layouts from which on alarms are kept, and what is left of leases; a database that is only read may be older. */
+export const ALARM_VERSION = 2
+export const REST_VERSION = 3
+
 /**
  * `k0s_log` is the one source of truth: a row a change, ordered by id; the version before is the row before it of the
  * same key. Keys are found by a hash, since an index entry must not exceed a third of a page and keys are as long as they
@@ -60,6 +64,14 @@ const ALARM = `
 CREATE TABLE k0s_alarm (member_id bigint NOT NULL, type bigint NOT NULL, PRIMARY KEY (member_id, type));
 `
 
+/**
+ * What is left of a lease since the commit `rest_seq`, if that is the one that changed it last; else it has its whole time.
+ * The clock of the database decides nothing, since it can be set: `expires_at_ms` only tells how old a tombstone is.
+ */
+const LEASE_REST = `
+ALTER TABLE k0s_lease ADD COLUMN IF NOT EXISTS rest_seq bigint, ADD COLUMN IF NOT EXISTS rest_ms bigint;
+`
+
 /** Every layout there has been, as the steps that lead from one to the next; kept in k0s_meta.schema_version. */
 const STEPS: readonly SchemaStep<Connection, Promise<void>>[] = [
   {
@@ -75,7 +87,8 @@ const STEPS: readonly SchemaStep<Connection, Promise<void>>[] = [
       )
     },
   },
-  { to: 2, what: 'keep alarms', run: (db) => script(db, ALARM) },
+  { to: ALARM_VERSION, what: 'keep alarms', run: (db) => script(db, ALARM) },
+  { to: REST_VERSION, what: 'count leases by no clock', run: (db) => script(db, LEASE_REST) },
 ]
 
 /** Layout that this program writes. */
@@ -110,11 +123,6 @@ export async function checkReadable(db: Connection): Promise<'ours' | 'upstream'
   throw new KineError('the database is no datastore: it has neither the table k0s_log nor the table kine')
 }
 
-/** Whether alarms are kept: not before the second layout, which a database that is only read may not have. */
-export function holdsAlarms(db: Connection): Promise<boolean> {
-  return exists(db, 'k0s_alarm')
-}
-
 function missingSteps(steps: typeof STEPS, version: number): typeof STEPS {
   try {
     return stepsFrom(steps, version)
@@ -125,7 +133,8 @@ function missingSteps(steps: typeof STEPS, version: number): typeof STEPS {
   }
 }
 
-async function readVersion(db: Connection): Promise<number> {
+/** Layout of the database, 0 for none. */
+export async function readVersion(db: Connection): Promise<number> {
   if (!(await exists(db, 'k0s_meta'))) return 0
   const statement = { name: 'schema_version', sql: 'SELECT schema_version FROM k0s_meta', types: [] }
   return (await db.first(statement, [], { timeoutMs: STEP_TIMEOUT_MS, read: (row) => row.number() })) ?? 0

@@ -1,7 +1,7 @@
 import type { Statement } from '#pkg/kine/dialect/postgres/connection.ts'
 import { oid } from '#pkg/kine/dialect/postgres/message-writer.ts'
 
-/** Milliseconds since the epoch by the clock of the database: instances need not agree on theirs. */
+/** Milliseconds since the epoch by the clock of the database. */
 const NOW_MS = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
 /** Hash of a key. */
 const hash = (key: string): string => `substring(sha256(${key}) FROM 1 FOR 16)`
@@ -15,13 +15,21 @@ function statement(name: string, types: readonly number[], sql: string): Stateme
   return { name, sql, types }
 }
 
+/** Milliseconds that a lease had left when it was last changed; a renewal by a program that did not keep that: all. */
+const REST_MS = 'CASE WHEN l.rest_seq = l.seq THEN l.rest_ms ELSE l.ttl_s * 1000 END'
+
 /** The head and, with each lease again, everything else a store starts with. */
-export const STATE = statement(
-  'state',
-  [],
-  `SELECT ${HEAD}, cluster_id, member_id, pruned_rev, l.id, l.ttl_s, l.expires_at_ms - ${NOW_MS}
-   FROM k0s_meta LEFT JOIN k0s_lease l ON NOT l.revoked WHERE one`,
-)
+const state = (name: string, restMs: string): Statement =>
+  statement(
+    name,
+    [],
+    `SELECT ${HEAD}, cluster_id, member_id, pruned_rev, l.id, l.ttl_s, ${restMs}
+     FROM k0s_meta LEFT JOIN k0s_lease l ON NOT l.revoked WHERE one`,
+  )
+
+export const STATE = state('state', REST_MS)
+/** Of a database with layout 2 or before, which is only read. */
+export const OLD_STATE = state('old_state', 'l.ttl_s * 1000')
 
 /** The alarms as text, `member:type,member:type`. */
 const ALARM_LIST = "(SELECT coalesce(string_agg(member_id || ':' || type, ','), '') FROM k0s_alarm)"
@@ -43,11 +51,12 @@ export const LOCK_HEAD = statement('lock', [], `SELECT ${HEAD} FROM k0s_meta WHE
  */
 function append(name: string, withLeases: boolean, withAlarms = false): Statement {
   const leases = `, leases AS (
-    INSERT INTO k0s_lease (id, ttl_s, expires_at_ms, seq, revoked)
-    SELECT l.id, l.ttl_s, ${NOW_MS} + l.remaining_ms, $8, l.ttl_s = 0
+    INSERT INTO k0s_lease (id, ttl_s, expires_at_ms, seq, revoked, rest_seq, rest_ms)
+    SELECT l.id, l.ttl_s, ${NOW_MS} + l.remaining_ms, $8, l.ttl_s = 0, $8, l.remaining_ms
     FROM head, unnest($19, $20, $21) AS l (id, ttl_s, remaining_ms)
     ON CONFLICT (id) DO UPDATE
-    SET ttl_s = excluded.ttl_s, expires_at_ms = excluded.expires_at_ms, seq = excluded.seq, revoked = excluded.revoked)`
+    SET ttl_s = excluded.ttl_s, expires_at_ms = excluded.expires_at_ms, seq = excluded.seq,
+      revoked = excluded.revoked, rest_seq = excluded.rest_seq, rest_ms = excluded.rest_ms)`
   const alarms = `, raised AS (
     INSERT INTO k0s_alarm (member_id, type) SELECT a.member_id, a.type FROM head, unnest($22, $23) AS a (member_id, type)
     ON CONFLICT DO NOTHING),
@@ -139,10 +148,10 @@ export const LEASES_AFTER = statement(
   [int8],
   `SELECT NULL::bigint, lease_seq, (lease_pruned_seq > $1)::int::bigint, ${ALARM_LIST} FROM k0s_meta WHERE one
    UNION ALL
-   SELECT l.id, CASE WHEN l.revoked THEN 0 ELSE l.ttl_s END, l.expires_at_ms - ${NOW_MS}, NULL
+   SELECT l.id, CASE WHEN l.revoked THEN 0 ELSE l.ttl_s END, ${REST_MS}, NULL
    FROM k0s_meta m, k0s_lease l WHERE m.one AND m.lease_pruned_seq <= $1 AND l.seq > $1
    UNION ALL
-   SELECT l.id, l.ttl_s, l.expires_at_ms - ${NOW_MS}, NULL
+   SELECT l.id, l.ttl_s, ${REST_MS}, NULL
    FROM k0s_meta m, k0s_lease l WHERE m.one AND m.lease_pruned_seq > $1 AND NOT l.revoked`,
 )
 

@@ -125,7 +125,7 @@ function appendParams(batch: AppendBatch, channel: string): readonly Param[] {
     ...params,
     { int8s: [...leases.map(({ id }) => id), ...revokedLeases] },
     { int8s: [...leases.map(({ ttlSeconds }) => ttlSeconds), ...revokedLeases.map(() => 0)] },
-    { int8s: [...leases.map(({ remainingMs }) => Math.round(remainingMs)), ...revokedLeases.map(() => 0)] },
+    { int8s: [...leases.map(({ remainingMs }) => Math.ceil(remainingMs)), ...revokedLeases.map(() => 0)] },
     ...alarmLists.flatMap((members) => [
       { int8s: members.map(({ memberId }) => memberId) },
       { int8s: members.map(({ alarm }) => alarm) },

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
+import type { LeaseRecord } from '#pkg/kine/backend.ts'
+import { batchAfter, FRESH, newRow } from '#pkg/kine/testing/batches.ts'
+import { PostgresFixture, unavailable } from '#pkg/kine/testing/postgres-fixture.ts'
+
+describe('PostgresDialect, shared', function () {
+  this.timeout(60_000)
+  const on = PostgresFixture.forEach()
+
+  it('lets two instances start together, and the slower one lose the swap', async () => {
+    const [one, two] = [on.dialectAt(on.url), on.dialectAt(on.url)]
+    const [state] = await Promise.all([one.open(), two.open()])
+    const results = await Promise.all([
+      one.append(batchAfter(state, [newRow(2, 'a')])),
+      two.append(batchAfter(state, [newRow(2, 'b')])),
+    ])
+    assert.deepEqual(results.map(({ committed }) => committed).sort(), [false, true])
+    assert.equal((await one.readIndex(undefined)).length, 1)
+    const head = await two.shared.head()
+    assert.equal(head.revision, 2)
+    assert.deepEqual(await one.append(batchAfter({ ...head, compactRevision: 7 }, [newRow(3, 'c')])), {
+      committed: false,
+    })
+  })
+
+  it('keeps others out while the head is locked', async () => {
+    const [one, two] = [on.dialectAt(on.url), on.dialectAt(on.url)]
+    const state = await one.open()
+    await two.open()
+    const lock = await one.shared.lock()
+    assert.deepEqual(lock.head, await two.shared.head())
+    const loser = two.append(batchAfter(state, [newRow(2, 'two')]))
+    const under = batchAfter(lock.head, [newRow(2, 'one')])
+    assert.ok((await one.append(under)).committed)
+    assert.deepEqual(await loser, { committed: false })
+    await lock[Symbol.asyncDispose]()
+    {
+      await using abandoned = await two.shared.lock()
+      assert.deepEqual(abandoned.head, under.next)
+    }
+    assert.ok((await one.append(batchAfter(under.next, [newRow(3, 'three')]))).committed)
+  })
+
+  it('ends a lock whose holder breaks its batch off', async () => {
+    const [one, two] = [on.dialectAt(on.url), on.dialectAt(on.url)]
+    const state = await one.open()
+    await two.open()
+    await one.shared.lock()
+    await assert.rejects(one.append(batchAfter(state, [newRow(2, 'a'), newRow(2, 'b')])), unavailable)
+    assert.ok((await two.append(batchAfter(state, [newRow(2, 'c')]))).committed)
+    const retried = await one.append(batchAfter(await one.shared.head(), [newRow(3, 'd')]))
+    assert.ok(retried.committed)
+  })
+
+  it('tells other instances of leases', async () => {
+    const [one, two] = [on.dialectAt(on.url), on.dialectAt(on.url)]
+    const state = await one.open()
+    const big = 2n ** 60n
+    const lease = (id: number | bigint) => ({ id, ttlSeconds: 10, remainingMs: 10_000 })
+    const granted = batchAfter(state, [], { leases: [lease(7), lease(big)] })
+    assert.ok((await one.append(granted)).committed)
+    const revoked = batchAfter(granted.next, [], { leases: [lease(7)], revokedLeases: [big] })
+    assert.ok((await one.append(revoked)).committed)
+    const { leases } = await two.open()
+    assert.deepEqual(
+      leases.map(({ id, ttlSeconds }) => [id, ttlSeconds]),
+      [[7, 10]],
+    )
+    const remainingMs = leases[0]?.remainingMs ?? 0
+    assert.ok(remainingMs > 5_000 && remainingMs <= 10_000)
+    const { changes, seq, reset } = await two.shared.leasesAfter(1)
+    assert.deepEqual(
+      [changes.map(({ id, record }) => [id, record?.ttlSeconds]), seq, reset],
+      [
+        [
+          [7, 10],
+          [big, undefined],
+        ],
+        2,
+        false,
+      ],
+    )
+    assert.deepEqual((await two.shared.leasesAfter(2)).changes, [])
+    await on.server.query('UPDATE k0s_lease SET expires_at_ms = 0 WHERE revoked', on.database)
+    await one.prune(1)
+    const again = await two.shared.leasesAfter(1)
+    assert.deepEqual([again.changes.map(({ id }) => id), again.reset], [[7], true])
+  })
+
+  it('counts a lease on from what was left, whatever the clock of the database says', async () => {
+    const one = on.dialectAt(on.url)
+    await one.open()
+    const lease = (id: number, remainingMs: number) => ({ id, ttlSeconds: 600, remainingMs })
+    assert.ok((await one.append(batchAfter(FRESH, [], { leases: [lease(1, 600_000), lease(2, 90_000.5)] }))).committed)
+    // Long ago by that clock.
+    await on.server.query('UPDATE k0s_lease SET expires_at_ms = 0', on.database)
+    const left = (records: readonly (LeaseRecord | undefined)[]): unknown =>
+      records.map((record) => [record?.id, record?.remainingMs]).sort()
+    const atOpening = async (readOnly = false): Promise<unknown> =>
+      left((await on.dialectAt(on.url, { readOnly }).open()).leases)
+    assert.deepEqual(await atOpening(), [
+      [1, 600_000],
+      [2, 90_001],
+    ])
+    const { changes } = await one.shared.leasesAfter(0)
+    assert.deepEqual(left(changes.map(({ record }) => record)), [
+      [1, 600_000],
+      [2, 90_001],
+    ])
+    // As a program renews it that does not keep what is left.
+    await on.server.query('UPDATE k0s_lease SET seq = seq + 1 WHERE id = 2', on.database)
+    assert.deepEqual(await atOpening(), [
+      [1, 600_000],
+      [2, 600_000],
+    ])
+    await on.server.query('ALTER TABLE k0s_lease DROP COLUMN rest_seq, DROP COLUMN rest_ms', on.database)
+    await on.server.query('UPDATE k0s_meta SET schema_version = 2', on.database)
+    assert.deepEqual(await atOpening(true), [
+      [1, 600_000],
+      [2, 600_000],
+    ])
+    assert.deepEqual(await atOpening(), [
+      [1, 600_000],
+      [2, 600_000],
+    ])
+    assert.match(on.log.lines.join(), /count leases by no clock/)
+  })
+
+  it('keeps alarms, in a database that knew none too, and tells other instances', async () => {
+    const name = on.database
+    const one = on.dialectAt(on.url)
+    const state = await one.open()
+    await on.server.query('DROP TABLE k0s_alarm; UPDATE k0s_meta SET schema_version = 1', name)
+    const reading = on.dialectAt(on.url, { readOnly: true })
+    assert.deepEqual((await reading.open()).alarms, [])
+    const two = on.dialectAt(on.url)
+    await two.open()
+    assert.match(on.log.lines.join(), /keep alarms/)
+    const full = { memberId: 2n ** 62n, alarm: AlarmType.noSpace }
+    const corrupt = { memberId: -5, alarm: AlarmType.corrupt }
+    const raised = batchAfter(state, [newRow(2, 'a')], {
+      alarms: { raised: [full, corrupt], disarmed: [] },
+    })
+    assert.ok((await one.append(raised)).committed)
+    assert.deepEqual(new Set((await two.shared.leasesAfter(0)).alarms), new Set([full, corrupt]))
+    const disarmed = batchAfter(raised.next, [], { alarms: { raised: [], disarmed: [corrupt] } })
+    assert.ok((await two.append(disarmed)).committed)
+    assert.deepEqual((await one.shared.leasesAfter(2)).alarms, [full])
+    assert.deepEqual((await on.dialectAt(on.url).open()).alarms, [full])
+  })
+})
