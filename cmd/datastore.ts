@@ -5,7 +5,6 @@ import { configFlags, outputFlags } from '#cmd/flags/shared.ts'
 import { EndedBySignal, untilSignal } from '#cmd/until-signal.ts'
 import { cfgVars } from '#pkg/config/cfg-vars.ts'
 import type { NewStoreOptions } from '#pkg/datastore/open.ts'
-import type { MigrationSummary } from '#pkg/datastore/migrate.ts'
 
 const storeFlags = {
   from: flag.text('datastore to read', { env: 'K0S_DATASTORE_FROM' }),
@@ -44,6 +43,10 @@ export const datastoreMigrate = defineCommand({
       command: 'datastore migrate --from=etcd:///var/lib/k0s/etcd --to-ca-file=/etc/ssl/postgres-ca.crt -o json',
     },
     {
+      description: 'What that would do, without doing it',
+      command: 'datastore migrate --dry-run --from=etcd:///var/lib/k0s/etcd --to-ca-file=/etc/ssl/postgres-ca.crt',
+    },
+    {
       description: 'The database of a k3s',
       command:
         'datastore migrate --from=sqlite:///var/lib/rancher/k3s/server/db/state.db --to=sqlite:///var/lib/k0s/db/state.db',
@@ -54,14 +57,16 @@ export const datastoreMigrate = defineCommand({
     ...configFlags,
     ...storeFlags,
     ...newStoreFlags,
+    'dry-run': flag.bool('only look: read the source, check both ends and say what would be done'),
     out: flag.choice('format of the summary', ['text', 'json'], { default: 'text', short: 'o' }),
   },
   run: async ({ flags, io }) => {
-    const [{ runMigration }, { renderProgress, renderSummary }, { DatastoreError }] = await Promise.all([
-      import('#pkg/datastore/run.ts'),
-      import('#pkg/datastore/render.ts'),
-      import('#pkg/datastore/errors.ts'),
-    ])
+    const [{ runDryRun, runMigration }, { renderPlan, renderProgress, renderSummary }, { DatastoreError }] =
+      await Promise.all([
+        import('#pkg/datastore/run.ts'),
+        import('#pkg/datastore/render.ts'),
+        import('#pkg/datastore/errors.ts'),
+      ])
     if (flags.from === '' || flags.to === '') {
       throw new DatastoreError('k0s datastore migrate needs --from and --to; see k0s datastore migrate --help')
     }
@@ -74,16 +79,19 @@ export const datastoreMigrate = defineCommand({
     const onProgress = (progress: Parameters<typeof renderProgress>[0]): void => {
       if (flags.verbose) io.stderr(`${renderProgress(progress)}\n`)
     }
-    const done: { summary?: MigrationSummary } = {}
+    let text = ''
     await untilSignal(async ({ signal }) => {
+      const running = { ...deps, signal, onProgress }
       try {
-        done.summary = await runMigration(options, { ...deps, signal, onProgress })
+        text = flags['dry-run']
+          ? renderPlan(await runDryRun(options, running), flags.out)
+          : renderSummary(await runMigration(options, running), flags.out)
       } catch (cause) {
         if (!(cause instanceof EndedBySignal)) throw cause
         throw new DatastoreError('interrupted; run the same command again to go on', { cause })
       }
     })
-    if (done.summary !== undefined) io.stdout(renderSummary(done.summary, flags.out))
+    io.stdout(text)
   },
 })
 

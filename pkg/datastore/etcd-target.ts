@@ -41,7 +41,7 @@ export class EtcdTarget implements Target {
 
   constructor(options: EtcdTargetOptions) {
     this.#options = options
-    this.#filling = `${options.directory}.k0s-migration`
+    this.#filling = fillingDirectory(options.directory)
   }
 
   async state(): Promise<TargetState> {
@@ -123,6 +123,11 @@ export class EtcdTarget implements Target {
       await rm(`${this.#filling}.new`, { recursive: true, force: true })
     })
   }
+}
+
+/** Where a data directory is filled. */
+export function fillingDirectory(directory: string): string {
+  return `${directory}.k0s-migration`
 }
 
 /** etcd tells the changes of one revision apart by numbers from 0. */

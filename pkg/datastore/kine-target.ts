@@ -1,9 +1,10 @@
-import { DatastoreError, DatastoreInUseError, DatastoreNotEmptyError } from '#pkg/datastore/errors.ts'
+import { DatastoreError, DatastoreInUseError } from '#pkg/datastore/errors.ts'
 import { explained } from '#pkg/datastore/kine-source.ts'
 import type { StoreContents, Target, TargetState } from '#pkg/datastore/store.ts'
-import type { Dialect, StoredState } from '#pkg/kine/dialect/dialect.ts'
+import { databaseState } from '#pkg/datastore/target-state.ts'
+import type { Dialect } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
-import { COPY_PENDING, IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
+import { COPY_PENDING } from '#pkg/kine/import/incomplete.ts'
 import { readChanges } from '#pkg/kine/import/log-reader.ts'
 import { LogWriter } from '#pkg/kine/import/log-writer.ts'
 import type { StoredChange } from '#pkg/kine/import/stored-change.ts'
@@ -25,13 +26,7 @@ export class KineTarget implements Target {
       throw explained(error, this.#name)
     })
     this.#writer = new LogWriter(this.#dialect, state, COPY_PENDING)
-    if (state.compactRevision === COPY_PENDING) return { phase: 'copying', revision: this.#writer.revision }
-    if (state.compactRevision === IMPORT_PENDING) {
-      throw new DatastoreNotEmptyError(
-        `${this.#name} holds the table of another kine: use an empty database, or let "k0s kine" import that table`,
-      )
-    }
-    return isEmpty(state) ? { phase: 'empty' } : { phase: 'complete', contents: state }
+    return databaseState(state, this.#name)
   }
 
   async write(changes: readonly StoredChange[]): Promise<void> {
@@ -60,8 +55,4 @@ export class KineTarget implements Target {
     }
     throw new DatastoreInUseError(`${this.#name}: somebody else writes to it; stop that and run the same command again`)
   }
-}
-
-function isEmpty({ lastId, leaseSeq, compactRevision, leases }: StoredState): boolean {
-  return lastId === 0 && leaseSeq === 0 && compactRevision === -1 && leases.length === 0
 }

@@ -1,7 +1,8 @@
-import { DatastoreDifferentError, DatastoreNotEmptyError } from '#pkg/datastore/errors.ts'
+import { DatastoreDifferentError } from '#pkg/datastore/errors.ts'
 import { ProgressMeter } from '#pkg/datastore/progress.ts'
 import type { Progress } from '#pkg/datastore/progress.ts'
-import type { Source, StoreContents, Target, TargetState } from '#pkg/datastore/store.ts'
+import type { Source, StoreContents, Target } from '#pkg/datastore/store.ts'
+import { startOf } from '#pkg/datastore/target-state.ts'
 import { verifyCopy } from '#pkg/datastore/verify.ts'
 import type { Verified } from '#pkg/datastore/verify.ts'
 import type { Revision } from '#pkg/kine/backend.ts'
@@ -52,7 +53,7 @@ export async function migrate(options: MigrationOptions, deps: MigrationDeps): P
   const startedAt = performance.now()
   const { source, target } = options
   const state = await target.state()
-  const from = startOf(state, options)
+  const from = startOf(state, source, options.targetName)
   const { revision, compactRevision, leases } = source.contents
   const summary = (outcome: MigrationSummary['outcome'], copied: number, verified: Verified): MigrationSummary => ({
     from: options.sourceName,
@@ -72,25 +73,6 @@ export async function migrate(options: MigrationOptions, deps: MigrationDeps): P
   await target.complete(source.contents)
   await checkCompletion(options)
   return summary('migrated', copied, verified)
-}
-
-/** Revision behind which copying begins. @throws DatastoreNotEmptyError */
-function startOf(state: TargetState, { source, targetName }: MigrationOptions): Revision {
-  const { revision, compactRevision } = source.contents
-  switch (state.phase) {
-    case 'empty':
-      return 0
-    case 'copying':
-      if (state.revision <= revision) return state.revision
-      throw new DatastoreNotEmptyError(
-        `${targetName} is the target of a migration from another store: empty it, or name the source that was begun with`,
-      )
-    case 'complete':
-      if (state.contents.revision === revision && state.contents.compactRevision === compactRevision) return revision
-      throw new DatastoreNotEmptyError(
-        `${targetName} holds a store at revision ${state.contents.revision}: migrate to an empty one`,
-      )
-  }
 }
 
 async function copy(options: MigrationOptions, from: Revision, deps: MigrationDeps): Promise<number> {

@@ -76,8 +76,12 @@ export async function openTarget(address: StoreAddress, options: NewStoreOptions
       return new EtcdTarget({ directory, memberName, peerUrl, owner, program, workDir: deps.workDir, name })
     }
     case 'etcd-server':
-      throw new DatastoreError(
-        `--to ${name}: a running etcd cannot be given the revisions of another store; write a data directory (--to etcd:///path) and start etcd from that`,
-      )
+      throw runningEtcdTarget(name)
   }
+}
+
+export function runningEtcdTarget(name: string): DatastoreError {
+  return new DatastoreError(
+    `--to ${name}: a running etcd cannot be given the revisions of another store; write a data directory (--to etcd:///path) and start etcd from that`,
+  )
 }

@@ -3,7 +3,8 @@ import type { StoredChange } from '#pkg/kine/import/stored-change.ts'
 
 /** What a migration is at. */
 export interface Progress {
-  readonly phase: 'copying' | 'verifying'
+  /** `reading`: in a dry run. */
+  readonly phase: 'copying' | 'verifying' | 'reading'
   readonly changes: number
   /** Of keys and values. */
   readonly bytes: number

@@ -1,4 +1,5 @@
 import type { MigrationSummary } from '#pkg/datastore/migrate.ts'
+import type { MigrationPlan } from '#pkg/datastore/plan.ts'
 import type { Progress } from '#pkg/datastore/progress.ts'
 
 /** One line of progress. */
@@ -15,6 +16,24 @@ export function renderSummary(summary: MigrationSummary, format: 'text' | 'json'
     head,
     `${keys} keys in ${changes} changes (${sizeText(bytes)}), ${leases} leases, revision ${revision}; ${seconds} s.`,
     `Every change was read back and compared: key, revisions, version, lease and value; sha256 ${sha256}.`,
+    '',
+  ].join('\n')
+}
+
+/** What would be done, for people or for programs. */
+export function renderPlan(plan: MigrationPlan, format: 'text' | 'json'): string {
+  if (format === 'json') return `${JSON.stringify(plan, undefined, 2)}\n`
+  const { from, to, target, keys, changes, bytes, leases, revision, compactRevision, toCopy, freeBytes } = plan
+  const compacted = compactRevision > 0 ? `, compacted at ${compactRevision}` : ''
+  return [
+    {
+      empty: `${from} would be copied to ${to}, which is empty.`,
+      copying: `${to} was begun with: the other ${toCopy} changes of ${from} would be copied to it.`,
+      complete: `${to} is complete already, and would be compared with ${from} again.`,
+    }[target],
+    `${keys} keys in ${changes} changes (${sizeText(bytes)}), ${leases} leases, revision ${revision}${compacted}.`,
+    ...(freeBytes === undefined ? [] : [`There is room for ${sizeText(freeBytes)}.`]),
+    'Nothing was written.',
     '',
   ].join('\n')
 }

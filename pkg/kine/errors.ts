@@ -33,6 +33,9 @@ export class KineError extends K0sError {
   override readonly code = 'ERR_KINE'
 }
 
+/** A database that is only read holds no datastore, or is not there. */
+export class NoDatastoreError extends KineError {}
+
 /** The database file belongs to another running process. */
 export class DatabaseLockedError extends K0sError {
   override readonly code = 'ERR_KINE_LOCKED'

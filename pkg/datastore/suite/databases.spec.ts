@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fill, see } from '#pkg/datastore/testing/fill.ts'
-import { runMigration, source } from '#pkg/datastore/testing/migration.ts'
+import { dryRun, runMigration, source } from '#pkg/datastore/testing/migration.ts'
 import { startEtcd } from '#pkg/kine/testing/etcd-server.ts'
 import { DATABASES } from '#pkg/kine/testing/database-servers.ts'
 import type { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
@@ -103,6 +103,31 @@ for (const { name, start } of SERVERS) {
       await from.confirmUnchanged()
       await kine.connect().put('b', 'b')
       await assert.rejects(from.confirmUnchanged(), /has been written to during the migration/)
+    })
+
+    it('says what a migration would do, and makes nothing for it', async () => {
+      const from = `sqlite://${join(dir, 'a.db')}`
+      await fillKine(from, 50)
+      const [database, missing] = [await server.createDatabase(), server.url('not_there')]
+      if (name === 'MariaDB') await server.query("GRANT ALL ON not_there.* TO kine@'%'")
+      const plans = [await dryRun(from, missing), await dryRun(from, database)]
+      assert.deepEqual(
+        plans.map(({ target, toCopy, changes }) => [target, toCopy === changes]),
+        [
+          ['empty', true],
+          ['empty', true],
+        ],
+      )
+      await assert.rejects(dryRun(missing, from), /there is no database/)
+      await assert.rejects(dryRun(database, from), /is no datastore/)
+      const { keys, changes, bytes, leases } = await runMigration(from, database)
+      assert.deepEqual(
+        [plans[1]?.keys, plans[1]?.changes, plans[1]?.bytes, plans[1]?.leases],
+        [keys, changes, bytes, leases],
+      )
+      const after = await dryRun(database, from)
+      assert.deepEqual([after.target, after.toCopy, after.keys, after.bytes], ['complete', 0, keys, bytes])
+      assert.equal((await dryRun(from, database)).target, 'complete')
     })
 
     it('takes no empty database for a store', async () => {

@@ -1,14 +1,11 @@
 import { strict as assert } from 'node:assert'
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { cp, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
+import { join } from 'node:path'
 import { migrate } from '#pkg/datastore/migrate.ts'
-import type { Progress } from '#pkg/datastore/progress.ts'
 import { fill, see } from '#pkg/datastore/testing/fill.ts'
+import { fingerprint } from '#pkg/datastore/testing/fingerprint.ts'
+import { killMigrationAfter, killMigrationAt } from '#pkg/datastore/testing/killed-migration.ts'
 import { runMigration, source, target } from '#pkg/datastore/testing/migration.ts'
 import { startEtcd } from '#pkg/kine/testing/etcd-server.ts'
 import { startKine } from '#pkg/kine/testing/servers.ts'
@@ -212,43 +209,3 @@ describe('migration between SQLite and etcd', function () {
 })
 
 const everything = { key: Buffer.from([0]), range_end: Buffer.from([0]) }
-
-/** Kills a migration that waits where it reports this progress. */
-async function killMigrationAt(phase: Progress['phase'], percent: number, from: string, to: string): Promise<void> {
-  const { child, exited, lines } = startMigration(from, to, phase, String(percent))
-  for (let at: Partial<Progress> = {}; at.phase !== phase || Number(at.percent) < percent;) {
-    const { value } = await lines.next()
-    at = JSON.parse(value ?? assert.fail('it has ended')) as Partial<Progress>
-  }
-  child.kill('SIGKILL')
-  await exited
-}
-
-/** Kills a migration so long after its first report; false if it was done before. */
-async function killMigrationAfter(delayMs: number, from: string, to: string): Promise<boolean> {
-  const { child, exited, lines } = startMigration(from, to)
-  await lines.next()
-  const kill = setTimeout(() => child.kill('SIGKILL'), delayMs)
-  const [, signal] = await exited
-  clearTimeout(kill)
-  return signal === 'SIGKILL'
-}
-
-function startMigration(...args: readonly string[]): {
-  readonly child: ChildProcess
-  readonly exited: Promise<unknown[]>
-  readonly lines: AsyncIterator<string, undefined>
-} {
-  const child = spawn(process.execPath, [resolve('pkg/datastore/testing/run.ts'), ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  return { child, exited: once(child, 'exit'), lines }
-}
-
-/** Names, sizes and contents of what is in a directory. */
-async function fingerprint(path: string): Promise<readonly string[]> {
-  const entries = await readdir(path, { recursive: true, withFileTypes: true })
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-  return Promise.all(files.toSorted().map(async (file) => `${file} ${(await readFile(file)).toString('base64')}`))
-}

@@ -4,7 +4,9 @@ import { migrate } from '#pkg/datastore/migrate.ts'
 import type { MigrationSummary } from '#pkg/datastore/migrate.ts'
 import { openSource, openTarget } from '#pkg/datastore/open.ts'
 import type { OpenDeps } from '#pkg/datastore/open.ts'
+import type { MigrationPlan } from '#pkg/datastore/plan.ts'
 import type { Progress } from '#pkg/datastore/progress.ts'
+import { runDryRun } from '#pkg/datastore/run.ts'
 import type { Source, Target } from '#pkg/datastore/store.ts'
 import { dialectFor, otherSessions } from '#pkg/kine/dialect/open.ts'
 import { ETCD } from '#pkg/kine/testing/etcd-server.ts'
@@ -40,6 +42,13 @@ export async function source(address: string, prefix?: string): Promise<Source> 
 /** Opens the target of a migration by its address. */
 export async function target(address: string): Promise<Target> {
   return openTarget(parseStoreAddress('--to', address), newStore, await deps())
+}
+
+/** What `--dry-run` says. */
+export async function dryRun(from: string, to: string, etcdPrefix?: string): Promise<MigrationPlan> {
+  const { signal } = new AbortController()
+  const options = { from: { address: from, tls: {}, etcdPrefix }, to: { address: to, tls: {} } }
+  return await runDryRun(options, { ...(await deps()), signal, onProgress: () => undefined })
 }
 
 /** Migrates as the command does. */

@@ -28,7 +28,7 @@ import { Tail } from '#pkg/kine/dialect/mysql/tail.ts'
 import { readUpstream } from '#pkg/kine/dialect/mysql/upstream-table.ts'
 import { describeEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import type { MysqlEndpoint } from '#pkg/kine/endpoint/mysql.ts'
-import { KineError } from '#pkg/kine/errors.ts'
+import { KineError, NoDatastoreError } from '#pkg/kine/errors.ts'
 import { UPSTREAM_ONLY } from '#pkg/kine/import/incomplete.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
@@ -148,7 +148,7 @@ export class MysqlDialect implements Dialect {
         if (!this.#readOnly) await migrate(session, this.#log)
         else found.upstreamOnly = (await checkReadable(session)) === 'upstream'
       },
-      () => (this.#readOnly ? this.#connector.connect() : this.#connectOrCreate()),
+      () => this.#connectOrCreate(),
     )
     if (found.upstreamOnly) return UPSTREAM_ONLY
     const snapshot = await this.#takeSnapshot()
@@ -178,6 +178,8 @@ export class MysqlDialect implements Dialect {
       return await this.#connector.connect()
     } catch (error) {
       if (errnoOf(error) !== errno.unknownDatabase) throw error
+      const text = `there is no database ${describeEndpoint(this.#endpoint)}`
+      if (this.#readOnly) throw new NoDatastoreError(text, { cause: error })
     }
     const session = await this.#connector.connectWithout()
     const name = this.#endpoint.database.replaceAll('`', '``')

@@ -5,7 +5,7 @@ import type { Row, Session } from '#pkg/kine/dialect/mysql/session.ts'
 import { hasUpstreamTable } from '#pkg/kine/dialect/mysql/upstream-table.ts'
 import { stepsFrom } from '#pkg/kine/dialect/schema-steps.ts'
 import type { SchemaStep } from '#pkg/kine/dialect/schema-steps.ts'
-import { KineError } from '#pkg/kine/errors.ts'
+import { KineError, NoDatastoreError } from '#pkg/kine/errors.ts'
 import { IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
@@ -134,7 +134,7 @@ export async function checkReadable(session: Session): Promise<'ours' | 'upstrea
     return 'ours'
   }
   if (await hasUpstreamTable(session)) return 'upstream'
-  throw new KineError('the database is no datastore: it has neither the table k0s_log nor the table kine')
+  throw new NoDatastoreError('the database is no datastore: it has neither the table k0s_log nor the table kine')
 }
 
 /**

@@ -12,7 +12,7 @@ import {
 } from '#pkg/kine/dialect/postgres/errors.ts'
 import { login } from '#pkg/kine/dialect/postgres/login.ts'
 import type { Row } from '#pkg/kine/dialect/postgres/row.ts'
-import { KineError, StoreError } from '#pkg/kine/errors.ts'
+import { KineError, NoDatastoreError, StoreError } from '#pkg/kine/errors.ts'
 import { backoffMs } from '#pkg/lifecycle/backoff.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
@@ -112,7 +112,10 @@ export class Access {
     try {
       return this.#connected(await this.#connectAnywhere(this.#endpoint))
     } catch (error) {
-      if (stateOf(error) === '3D000' && create) return await this.#createDatabase()
+      if (stateOf(error) === '3D000') {
+        if (create) return await this.#createDatabase()
+        throw new NoDatastoreError(`there is no database ${describeEndpoint(this.#endpoint)}`, { cause: error })
+      }
       if (!isMisconfiguration(error)) this.#failed(error)
       throw this.explain(error)
     }

@@ -4,7 +4,7 @@ import { newestVersion, stepsFrom } from '#pkg/kine/dialect/schema-steps.ts'
 import type { SchemaStep } from '#pkg/kine/dialect/schema-steps.ts'
 import type { Connection } from '#pkg/kine/dialect/postgres/connection.ts'
 import { oid } from '#pkg/kine/dialect/postgres/message-writer.ts'
-import { KineError } from '#pkg/kine/errors.ts'
+import { KineError, NoDatastoreError } from '#pkg/kine/errors.ts'
 import { IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
@@ -120,7 +120,7 @@ export async function checkReadable(db: Connection): Promise<'ours' | 'upstream'
     return 'ours'
   }
   if (await exists(db, 'kine')) return 'upstream'
-  throw new KineError('the database is no datastore: it has neither the table k0s_log nor the table kine')
+  throw new NoDatastoreError('the database is no datastore: it has neither the table k0s_log nor the table kine')
 }
 
 function missingSteps(steps: typeof STEPS, version: number): typeof STEPS {
