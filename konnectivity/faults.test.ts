@@ -138,6 +138,43 @@ describe('tunnel faults', function () {
     assert.equal((await connecting).status, 200)
   })
 
+  it('asks another agent when one has no way to an address of nobody, and no third one', async () => {
+    const all = [await scripted(), await scripted(), await scripted()]
+    const answer = async (error: string, connectId = 0): Promise<ScriptedAgent> => {
+      const asked = (): ScriptedAgent | undefined => all.find(({ packets }) => packets.length > 0)
+      await until(() => asked() !== undefined, 'an agent is asked')
+      const agent = asked() as ScriptedAgent
+      agent.send({ type: 'dialResponse', random: (await agent.next('dialRequest')).random, connectId, error })
+      return agent
+    }
+    const noWay = 'dial tcp 10.0.0.1:80: connect: no route to host'
+    const connecting = connectThrough(running.udsName, '10.0.0.1:80')
+    assert.notEqual(await answer(noWay), await answer('', 1))
+    assert.equal((await connecting).status, 200)
+
+    const nowhere = connectThrough(running.udsName, '10.0.0.1:80')
+    await answer(noWay)
+    await answer('dial tcp 10.0.0.1:80: i/o timeout')
+    assert.equal((await nowhere).status, 504)
+
+    const refused = connectThrough(running.udsName, '10.0.0.1:80')
+    await answer('dial tcp 10.0.0.1:80: connect: connection refused')
+    assert.equal((await refused).status, 502)
+    assert.deepEqual(
+      all.flatMap(({ packets }) => packets),
+      [],
+    )
+  })
+
+  it('does not ask another agent for an address of the one that has no way', async () => {
+    const [owner, other] = [await scripted('ipv4=10.0.0.1'), await scripted('ipv4=10.0.0.2')]
+    const connecting = connectThrough(running.udsName, '10.0.0.1:80')
+    const { random } = await owner.next('dialRequest')
+    owner.send({ type: 'dialResponse', random, connectId: 0, error: 'dial tcp 10.0.0.1:80: i/o timeout' })
+    assert.equal((await connecting).status, 504)
+    assert.deepEqual(other.packets, [])
+  })
+
   it('fails a waiting dial at once when the only agent goes', async () => {
     const agent = await scripted()
     const connecting = connectThrough(running.udsName, '10.0.0.1:80')

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { DeadlineError, withDeadline } from '#pkg/lifecycle/deadline.ts'
 import type { Backend } from '#konnectivity/server/backend.ts'
 import type { BackendManager } from '#konnectivity/server/backend-manager.ts'
+import { hostOf } from '#konnectivity/server/identity.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import type { Traffic } from '#konnectivity/server/traffic.ts'
 
@@ -29,6 +30,10 @@ export interface TunnelDialerDeps {
 }
 
 const LOOK_MS = 200
+/** Errors of an agent for whom there is no way to the endpoint; whether somebody listens there is for the endpoint to say. */
+const NO_WAY = /i\/o timeout|connection timed out|no route to host|network is unreachable/
+/** An endpoint that is nowhere costs each agent that is asked some seconds. */
+const MAX_AGENTS_WITHOUT_A_WAY = 2
 
 /** Connects frontends to endpoints through some agent; every dial ends within the timeout. */
 export class TunnelDialer {
@@ -63,12 +68,18 @@ export class TunnelDialer {
     return outcome
   }
 
-  /** As long as nothing was sent, an agent that goes away costs a retry on another and not the request. */
+  /**
+   * As long as nothing was sent, an agent that goes away costs a retry on another and not the request; the same for one that has no
+   * way to an address that belongs to no agent: its pod network may not be up yet.
+   */
   async #tryAgents(address: string, signal: AbortSignal): Promise<DialOutcome> {
     const tried = new Set<Backend>()
+    let withoutWay = 0
+    let refusal: DialOutcome | undefined
     for (;;) {
       const backend = this.#manager.pick(address, tried)
       if (backend === undefined) {
+        if (refusal !== undefined) return refusal
         if (tried.size > 0 || !this.#agentsMayCome()) return this.#noAgent(tried.size)
         await this.#change(signal)
         if (signal.aborted) return this.#aborted(address, signal)
@@ -81,7 +92,11 @@ export class TunnelDialer {
           return { ...result, traffic: backend.traffic }
         case 'refused':
           this.#metrics.dialFailures.add({ reason: 'error_response' })
-          return failed('endpoint', result.error)
+          refusal = failed('endpoint', result.error)
+          withoutWay += 1
+          if (!NO_WAY.test(result.error) || withoutWay === MAX_AGENTS_WITHOUT_A_WAY) return refusal
+          if (backend.identity.hosts.includes(hostOf(address))) return refusal
+          break
         case 'aborted':
           return this.#aborted(address, signal)
         case 'gone':
