@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
-import { readdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { AHEAD_SECONDS, Clock } from '#inttest/kine-faults/clock.ts'
 import { DATABASES, LONG, report, scratch } from '#inttest/kine-faults/kinds.ts'
 import { KineProcess } from '#inttest/kine-faults/kine-process.ts'
 import { Traffic } from '#inttest/kine-faults/traffic.ts'
@@ -13,8 +12,6 @@ const LEASE_SECONDS = 6
 /** Beyond every step: it must not have ended at the end of the test. */
 const LONG_LEASE_SECONDS = 3600
 const STEP_SECONDS = 60
-/** Its clock is not ours from the beginning, so that it can be seen that it has one of its own. */
-const AHEAD_SECONDS = 3600
 /** etcd's lessor looks twice a second; the machine may be busy. */
 const LATE_MS = 10_000
 
@@ -42,44 +39,6 @@ describe('a step of the clock', function () {
     }
   }
 })
-
-/** The clock of one process that was started with `env`; what measures durations is not touched. */
-class Clock {
-  readonly env: Readonly<Record<string, string>>
-  readonly #file: string
-
-  static async at(dir: string): Promise<Clock> {
-    const clock = new Clock(join(dir, 'clock'), await library())
-    await clock.step(0)
-    return clock
-  }
-
-  private constructor(file: string, preload: string) {
-    this.#file = file
-    this.env = {
-      LD_PRELOAD: preload,
-      FAKETIME_TIMESTAMP_FILE: file,
-      FAKETIME_NO_CACHE: '1',
-      FAKETIME_DONT_FAKE_MONOTONIC: '1',
-    }
-  }
-
-  /** Sets it so many seconds off where it began. */
-  async step(seconds: number): Promise<void> {
-    // In one piece: it is read at every look at the clock.
-    await writeFile(`${this.#file}.new`, `+${String(AHEAD_SECONDS + seconds)}\n`)
-    await rename(`${this.#file}.new`, this.#file)
-  }
-}
-
-/** Of Debian's package `libfaketime`. */
-async function library(): Promise<string> {
-  for (const dir of await readdir('/usr/lib')) {
-    const path = join('/usr/lib', dir, 'faketime/libfaketimeMT.so.1')
-    if (existsSync(path)) return path
-  }
-  throw new Error('this test needs libfaketime: apt-get install libfaketime')
-}
 
 async function stepAndBack(
   kine: KineProcess,

@@ -27,6 +27,8 @@ export const DATABASES: readonly { readonly name: string; readonly server: () =>
 export interface OwnServerOptions {
   readonly parent: string
   readonly fsync?: boolean
+  /** Variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 type StartServer = (options: OwnServerOptions) => Promise<DatabaseServer>

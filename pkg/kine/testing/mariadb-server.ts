@@ -23,6 +23,8 @@ export interface MariadbServerOptions {
   readonly parent?: string
   /** Further options of mariadbd, without the dashes. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 const SERVER = '/usr/sbin/mariadbd'
@@ -132,7 +134,7 @@ export class MariadbServer implements AsyncDisposable {
 
   /** Starts it, after a crash too; resolves once it accepts connections. */
   async start(): Promise<void> {
-    const child = spawnAs('mysql', SERVER, this.#args)
+    const child = spawnAs('mysql', SERVER, this.#args, this.#options.env)
     this.#child = child
     const exited = once(child, 'exit').then(() => false)
     const ready = this.#watch(child, 'ready for connections')

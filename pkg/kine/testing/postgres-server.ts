@@ -23,6 +23,8 @@ export interface PostgresServerOptions {
   readonly parent?: string
   /** Further settings of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 const USER = 'kine'
@@ -43,6 +45,7 @@ export class PostgresServer implements AsyncDisposable {
   /** Of the TLS variant: the authority, and a certificate for user `kine`. */
   readonly certificates: CertificateFiles | undefined
   readonly #bin: string
+  readonly #env: PostgresServerOptions['env']
   readonly #log: string[] = []
   #child: ChildProcess | undefined
   #databases = 0
@@ -54,7 +57,7 @@ export class PostgresServer implements AsyncDisposable {
     try {
       if (user !== undefined) await chown(dir, user.uid, user.gid)
       const certificates = options.tls === true ? await throwAwayCertificates(dir, USER, user) : undefined
-      const server = new PostgresServer({ bin, dir, certificates, port: await freePort() })
+      const server = new PostgresServer({ bin, dir, certificates, port: await freePort(), env: options.env })
       await server.#initialise(options)
       await server.start()
       return server
@@ -66,7 +69,13 @@ export class PostgresServer implements AsyncDisposable {
 
   /** A server on a copy of the directory of this one, which still runs: as that is found after a power cut. */
   async startCopy(dir: string): Promise<PostgresServer> {
-    const copy = new PostgresServer({ bin: this.#bin, dir, port: await freePort(), certificates: undefined })
+    const copy = new PostgresServer({
+      bin: this.#bin,
+      dir,
+      port: await freePort(),
+      certificates: undefined,
+      env: this.#env,
+    })
     const data = join(dir, 'data')
     await rm(join(data, 'postmaster.pid'), { force: true })
     // The last of two settings of one name counts.
@@ -80,11 +89,13 @@ export class PostgresServer implements AsyncDisposable {
     readonly dir: string
     readonly port: number
     readonly certificates: CertificateFiles | undefined
+    readonly env: PostgresServerOptions['env']
   }) {
     this.#bin = parts.bin
     this.dir = parts.dir
     this.port = parts.port
     this.certificates = parts.certificates
+    this.#env = parts.env
   }
 
   /** Its newest log lines. */
@@ -124,7 +135,7 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Starts it, after a crash too; resolves once it accepts connections. */
   async start(): Promise<void> {
-    const child = spawnAs('postgres', join(this.#bin, 'postgres'), ['-D', join(this.dir, 'data')])
+    const child = spawnAs('postgres', join(this.#bin, 'postgres'), ['-D', join(this.dir, 'data')], this.#env)
     this.#child = child
     const exited = once(child, 'exit').then(() => false)
     const ready = new Promise<boolean>((resolve) => {
