@@ -31,7 +31,8 @@ function join(one: Socket, other: Socket): void {
     [other, one],
   ] as const) {
     end.on('error', () => far.destroy())
-    end.on('close', () => far.destroy())
+    // What was read of `end` may still wait in `far`.
+    end.on('close', () => far.end())
   }
 }
 
