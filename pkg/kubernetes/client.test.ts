@@ -15,7 +15,9 @@ import {
 } from '#pkg/kubernetes/errors.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import { FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
+import { Transport } from '#pkg/kubernetes/transport.ts'
 import { resourcePath, type KubeObject, type WatchEvent } from '#pkg/kubernetes/types.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { until } from '#pkg/lifecycle/testing/until.ts'
 
 const configMaps = inNamespace(resources.configMaps, 'default')
@@ -154,6 +156,20 @@ describe('KubeClient', () => {
     await client.list(configMaps)
     await client.list(configMaps)
     assert.equal(seen, 3)
+  })
+
+  it('reads an answer that had come whole before it is read', async () => {
+    server.intercept = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/plain' }).end('x'.repeat(100_000))
+      return true
+    }
+    const transport = new Transport(server.url, {})
+    const { body } = await transport.open({ method: 'GET', path: '/x', headers: {}, repeatable: false })
+    await sleep(100)
+    let bytes = 0
+    for await (const chunk of body) bytes += chunk.length
+    assert.equal(bytes, 100_000)
+    transport.close()
   })
 
   it('throws the reason of an aborted signal and leaves no listener on it', async () => {

@@ -122,7 +122,7 @@ export class Transport {
 
   async *#read(stream: ClientHttp2Stream, request: TransportRequest): AsyncGenerator<Buffer, void> {
     try {
-      for await (const chunk of stream) yield chunk as Buffer
+      yield* chunksOf(stream)
       // A stream that is reset with CANCEL or NO_ERROR ends like a complete one (nodejs/node#22851).
       if (stream.aborted) throw new Error('the answer was cut off')
     } catch (thrown) {
@@ -205,6 +205,32 @@ async function answerTo(stream: ClientHttp2Stream): Promise<IncomingHttpHeaders>
     stream.once('close', () => reject(new Error('the connection was lost before an answer came')))
   })
 }
+
+/**
+ * What a stream has for its reader, to its end. Not the stream's own iterator: once an answer has come whole, `closed` of a stream of
+ * node:http2 is true, and an iterator that begins then takes that for a close before the end (ERR_STREAM_PREMATURE_CLOSE).
+ *
+ * @throws the stream's error, or that it was cut off
+ */
+async function* chunksOf(stream: ClientHttp2Stream): AsyncGenerator<Buffer, void> {
+  let wake = (): void => undefined
+  const onChange = (): void => wake()
+  for (const event of CHANGES) stream.on(event, onChange)
+  try {
+    for (;;) {
+      const chunk = stream.read() as Buffer | null
+      if (chunk !== null) yield chunk
+      else if (stream.readableEnded) return
+      else if (stream.destroyed) throw stream.errored ?? new Error('the answer was cut off')
+      else await new Promise<void>((resolve) => (wake = resolve))
+    }
+  } finally {
+    for (const event of CHANGES) stream.off(event, onChange)
+  }
+}
+
+/** After which a stream may have something to read, or never again. */
+const CHANGES = ['readable', 'end', 'close'] as const
 
 /** Ends a stream early. One that still waits for its connection has no number to send a reset for. */
 function cancel(stream: ClientHttp2Stream): void {
