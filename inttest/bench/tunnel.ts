@@ -66,13 +66,14 @@ async function writeCertificates(dir: string): Promise<void> {
 
 async function measureThroughput(mine: TunnelPair, peers: readonly TunnelPair[]): Promise<void> {
   for (const connections of [1, 16, 128]) {
-    for (const direction of ['down', 'up'] as const) {
+    // One connection each way at the least.
+    for (const direction of connections === 1 ? (['down', 'up'] as const) : (['down', 'up', 'both'] as const)) {
       const samples = await inTurns([mine, ...peers], async (pair) => {
         const before = await cpuOf(pair)
         const seconds = await transfer(pair.dial, direction, MIB, connections)
         return { rate: (MIB * 2 ** 20) / 1e6 / seconds, cpu: ((await cpuOf(pair)) - before) / (MIB / 1024) }
       })
-      const name = `tunnel ${direction}, ${String(connections)} connection${connections === 1 ? '' : 's'}`
+      const name = `tunnel ${direction === 'both' ? 'both ways' : direction}, ${String(connections)} connection${connections === 1 ? '' : 's'}`
       const [own] = samples
       for (const { pair, results } of samples.slice(1)) {
         const { rate, cpu } = targets[pair.name] ?? {}

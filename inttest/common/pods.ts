@@ -1,5 +1,5 @@
 import type { Cluster } from '#inttest/common/cluster.ts'
-import { testImage } from '#inttest/common/images.ts'
+import { testImage, type TestImage } from '#inttest/common/images.ts'
 
 /** A pod to be made by `startPods`. */
 export interface PodOptions {
@@ -10,6 +10,8 @@ export interface PodOptions {
   readonly labels?: Readonly<Record<string, string>>
   /** Default: sleeps for ever, ending at once when told to. */
   readonly command?: readonly string[]
+  /** Default: the tool image. */
+  readonly image?: TestImage
 }
 
 /** Ends at once on SIGTERM: an unhandled signal to PID 1 is ignored. */
@@ -33,7 +35,14 @@ export async function startPods(cluster: Cluster, pods: readonly PodOptions[]): 
   }
 }
 
-function podObject({ name, namespace = 'default', node, labels, command = SLEEP }: PodOptions): object {
+function podObject({
+  name,
+  namespace = 'default',
+  node,
+  labels,
+  command = SLEEP,
+  image = 'tools',
+}: PodOptions): object {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -42,7 +51,7 @@ function podObject({ name, namespace = 'default', node, labels, command = SLEEP 
       ...(node === undefined ? {} : { nodeName: node }),
       terminationGracePeriodSeconds: 1,
       securityContext: { runAsNonRoot: true, runAsUser: 65532 },
-      containers: [{ name: 'main', image: testImage('tools'), command }],
+      containers: [{ name: 'main', image: testImage(image), command }],
     },
   }
 }

@@ -152,6 +152,28 @@ describe('faults of the tunnel', function () {
         await server.untilIdle()
       })
 
+      it('a server that hands over to its successor under load: no dial fails, and agents come over', async function () {
+        if (!serverProgram().ours) this.skip() // upstream's has no successor
+        const args = [`--to=${hosts.endpoint(0)}`, '--duration=15s', '--parallel=4']
+        const load = await hosts.startClient(server, 'dials', args)
+        await eventually('dials are served', 10_000, async () => {
+          assert.ok((await server.metrics()).sum('dial_duration_seconds_count') > 20)
+        })
+        const old = server.running
+        const began = Date.now()
+        server = await hosts.startServer(frontend)
+        await old.ended()
+        console.log(`      the old server has ended after ${String(Date.now() - began)} ms`)
+        await load.ended()
+        const result = (await load.events())[0] as unknown as { succeeded: number; failed: number; errors: unknown }
+        console.log(`      ${String(result.succeeded)} dials meanwhile`)
+        assert.ok(result.succeeded > 0)
+        assert.deepEqual([result.failed, result.errors], [0, {}])
+        await server.untilAgents(2)
+        await transfer(1, 1024 * 1024)
+        await server.untilIdle()
+      })
+
       it('an agent that is told to stop: it gets no new dials, what is busy goes on, what is idle is closed', async function () {
         if (!ours) this.skip() // upstream's agent cuts its connections
         const idle = await hold(0)

@@ -75,6 +75,25 @@ export function serverArgs({ frontend, address, pki, index = 0, count = 1 }: Ser
   ]
 }
 
+/** What kube-apiserver is told of that server: the file of --egress-selector-config-file. */
+export function egressSelector({ frontend, address, pki, index = 0 }: ServerFlags): object {
+  const transport =
+    frontend === 'http-connect-tls'
+      ? {
+          tcp: {
+            url: `https://${address}:${String(frontendPort(index))}`,
+            tlsConfig: { caBundle: `${pki}/ca.crt`, clientCert: `${pki}/client.crt`, clientKey: `${pki}/client.key` },
+          },
+        }
+      : { uds: { udsName: socketPath(index) } }
+  const proxyProtocol = frontend === 'grpc-uds' ? 'GRPC' : 'HTTPConnect'
+  return {
+    apiVersion: 'apiserver.k8s.io/v1beta1',
+    kind: 'EgressSelectorConfiguration',
+    egressSelections: [{ name: 'cluster', connection: { proxyProtocol, transport } }],
+  }
+}
+
 /** What `tunnel-client` is told of that server. */
 export function clientArgs({ frontend, address, pki, index = 0 }: ServerFlags): readonly string[] {
   if (frontend !== 'http-connect-tls') {

@@ -6,7 +6,6 @@ import type { Cluster } from '#inttest/common/cluster.ts'
 import { k0sExecutable } from '#inttest/common/names.ts'
 import { ended } from '#inttest/common/run.ts'
 import { KubeClient } from '#pkg/kubernetes/client.ts'
-import { KubeConnectionError } from '#pkg/kubernetes/errors.ts'
 import { loadKubeconfig } from '#pkg/kubernetes/kubeconfig.ts'
 import type { ResourceRef } from '#pkg/kubernetes/types.ts'
 
@@ -17,22 +16,38 @@ const MAX_UNDER_WAY = 200
 
 /** How the calls of one kind went. */
 export interface Calls {
-  /** As the API server names it. */
   readonly what: string
   answered: number
-  /** Ended by the restart after they had begun: the text of the error, and how often. */
-  readonly cut: Map<string, number>
-  /** The API server itself did not answer: nothing of the tunnel. */
-  readonly unanswered: Map<string, number>
-  /** Not even begun. */
-  readonly refused: Map<string, number>
+  readonly failed: Failure[]
 }
 
-/**
- * A call that a restart cuts fails with the end of its connection; every other failure is one of a dial: no agent, nobody
- * listens, an endpoint that is not reached.
- */
+/** A call that failed. */
+export interface Failure {
+  /** Of its end, milliseconds since 1970. */
+  readonly atMs: number
+  readonly text: string
+}
+
+/** When a process let its connections end, and how many it ended: milliseconds since 1970. */
+export interface Drain {
+  readonly fromMs: number
+  readonly toMs: number
+  /** Closed when nothing moved on them, or cut in use. */
+  readonly ended: number
+}
+
+/** How the API server tells that the connection of a call ended under it. */
 const CUT = /\bEOF\b|connection reset|connection lost|broken pipe|use of closed|server closed|GOAWAY|http2: /
+/** Between the end of a connection and the failure of its calls in the hands of their caller. */
+const TOLD_WITHIN_MS = 2_000
+
+/**
+ * Whether a drain can have cut the call: it failed with the end of its connection, while the drain went on. Every other failure is
+ * one that no restart may cause: of a dial, of a connection that was made after the drain, or of the API server itself.
+ */
+export function wasCut({ atMs, text }: Failure, { fromMs, toMs, ended }: Drain): boolean {
+  return ended > 0 && CUT.test(text) && atMs >= fromMs && atMs <= toMs + TOLD_WITHIN_MS
+}
 
 /** Calls of the API server through the tunnel at a steady rate, from beside the cluster. */
 export class Traffic implements AsyncDisposable {
@@ -88,7 +103,7 @@ export class Traffic implements AsyncDisposable {
 const NODE_METRICS: ResourceRef = { group: 'metrics.k8s.io', version: 'v1beta1', resource: 'nodes' }
 
 function calls(what: string): Calls {
-  return { what, answered: 0, cut: new Map(), unanswered: new Map(), refused: new Map() }
+  return { what, answered: 0, failed: [] }
 }
 
 async function note(result: Calls, call: Promise<unknown>): Promise<void> {
@@ -97,17 +112,17 @@ async function note(result: Calls, call: Promise<unknown>): Promise<void> {
     result.answered += 1
   } catch (error) {
     const text = (error as Error).message.replace(/\d+\.\d+\.\d+\.\d+:\d+/g, 'ADDRESS')
-    const failures =
-      error instanceof KubeConnectionError ? result.unanswered : CUT.test(text) ? result.cut : result.refused
-    failures.set(text, (failures.get(text) ?? 0) + 1)
+    result.failed.push({ atMs: Date.now(), text })
   }
 }
 
-/** A line for people. */
-export function tell({ what, answered, cut, unanswered, refused }: Calls): string {
-  const count = (failures: ReadonlyMap<string, number>): number => [...failures.values()].reduce((sum, n) => sum + n, 0)
-  const texts = [...cut, ...unanswered, ...refused].map(([text, n]) => `\n          ${String(n)}: ${text}`).join('')
-  return `${what}: ${String(answered)} answered, ${String(count(cut))} cut, ${String(count(refused))} not begun, ${String(count(unanswered))} not answered by the API server${texts}`
+/** A line for people, and one for each kind of failure. */
+export function tell({ what, answered, failed }: Calls, drains: readonly Drain[]): string {
+  const texts = new Map<string, number>()
+  for (const { text } of failed) texts.set(text, (texts.get(text) ?? 0) + 1)
+  const cut = failed.filter((failure) => drains.some((drain) => wasCut(failure, drain))).length
+  const lines = [...texts].map(([text, n]) => `\n          ${String(n)}: ${text}`).join('')
+  return `${what}: ${String(answered)} answered, ${String(cut)} cut, ${String(failed.length - cut)} failed otherwise${lines}`
 }
 
 /** `kubectl exec` of a counting shell, or `kubectl logs -f` of a counting pod: a session that goes on for ever. */

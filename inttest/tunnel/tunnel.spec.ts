@@ -5,11 +5,13 @@ import { readFile } from 'node:fs/promises'
 import type { Cluster } from '#inttest/common/cluster.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { eventually } from '#inttest/common/eventually.ts'
-import { SERVE, startPods } from '#inttest/common/pods.ts'
+import { podIP, SERVE, startPods } from '#inttest/common/pods.ts'
 import { k0sExecutable } from '#inttest/common/names.ts'
 import { sharedCluster } from '#inttest/common/shared-cluster.ts'
 
 const MIB = 1024 * 1024
+/** They tell who asks. The API server keeps connections to a pod: each is for one case. */
+const ECHOES = ['tunnel-echo-0', 'tunnel-echo-1'] as const
 
 describe('the tunnel is the only way from the controller to workers and pods', () => {
   let cluster: Cluster
@@ -19,13 +21,19 @@ describe('the tunnel is the only way from the controller to workers and pods', (
     await startPods(cluster, [
       { name: 'tunnel-web', node: cluster.worker.name, command: SERVE },
       { name: 'tunnel-shell', node: cluster.workers[1]!.name },
+      ...ECHOES.map((name) => ({
+        name,
+        node: cluster.workers[1]!.name,
+        image: 'agnhost' as const,
+        command: ['/agnhost', 'netexec', '--http-port=8080', '--udp-port=-1'],
+      })),
     ])
     await dropNewConnections(cluster)
   })
 
   after(async () => {
-    await cluster.controller.must(['nft', 'delete', 'table', 'inet', 'inttest'])
-    await cluster.mustKubectl(['delete', 'pod', 'tunnel-web', 'tunnel-shell', '--wait=false'])
+    await forgetRules(cluster.controller)
+    await cluster.mustKubectl(['delete', 'pod', 'tunnel-web', 'tunnel-shell', ...ECHOES, '--wait=false'])
   })
 
   it('has no other: a direct connection to the kubelet is dropped', async () => {
@@ -120,6 +128,42 @@ describe('the tunnel is the only way from the controller to workers and pods', (
     assert.match(stdout, /^Tunnel: 2 of 2 workers connected$/m)
   })
 
+  it('leaves for a node from that very node, which no other worker may reach', async () => {
+    const [first, second] = cluster.workers as [Host, Host]
+    await drop(first, `ip daddr ${second.address} tcp dport 10250`)
+    await drop(second, `ip daddr ${first.address} tcp dport 10250`)
+    try {
+      for (let round = 0; round < 8; round += 1) {
+        for (const { name } of cluster.workers) {
+          assert.equal(await cluster.mustKubectl(['get', '--raw', `/api/v1/nodes/${name}/proxy/healthz`]), 'ok')
+        }
+      }
+    } finally {
+      await Promise.all([first, second].map(forgetRules))
+    }
+  })
+
+  it('leaves for a pod from a worker, and from another one when that has no way to it', async () => {
+    const [first, second] = cluster.workers as [Host, Host]
+    const sources = async (pod: string): Promise<readonly string[]> => {
+      const path = `/api/v1/namespaces/default/pods/${pod}:8080/proxy/clientip`
+      const calls = Array.from({ length: 12 }, () => cluster.mustKubectl(['get', '--raw', path]))
+      return Promise.all((await Promise.all(calls)).map((address) => workerOf(cluster, address)))
+    }
+    const [open, blocked] = ECHOES
+    const all = await sources(open)
+    console.log(
+      `      ${cluster.workers.map(({ name }) => `${name}: ${String(all.filter((w) => w === name).length)}`).join(', ')}`,
+    )
+    assert.ok(all.every((worker) => cluster.workers.some(({ name }) => name === worker)))
+    await drop(first, `ip daddr ${await podIP(cluster, blocked)}`, 'reject with icmp type host-unreachable')
+    try {
+      assert.deepEqual(new Set(await sources(blocked)), new Set([second.name]))
+    } finally {
+      await forgetRules(first)
+    }
+  })
+
   it('is lost with the network: an Event on the Node, and the status, say so', async () => {
     const { name, address } = cluster.worker
     await cluster.network.unplug(address)
@@ -162,15 +206,37 @@ async function eventOn(cluster: Cluster, node: string, reason: string): Promise<
   assert.equal(items.length, 1)
 }
 
-/** Every new connection from the controller's host to the workers and the pod network is dropped. */
-async function dropNewConnections(cluster: Cluster): Promise<void> {
-  const workers = cluster.workers.map(({ address }) => address).join(', ')
+/** Name of the worker that an address, with its port, is of: one of its own, or of the pods on it. */
+async function workerOf(cluster: Cluster, address: string): Promise<string> {
+  const host = address.trim().replace(/:\d+$/, '').replace('::ffff:', '')
+  const { items } = await cluster.get(['nodes'])
+  const found = items.find(
+    (node: { status: { addresses: { address: string }[] }; spec: { podCIDR: string } }) =>
+      node.status.addresses.some((one) => one.address === host) ||
+      host.startsWith(node.spec.podCIDR.replace(/\.0\/24$/, '.')),
+  )
+  if (found === undefined) throw new Error(`${address} is of no worker`)
+  return found.metadata.name as string
+}
+
+/** New connections of a host's own processes that match are dropped, until `forgetRules`. */
+async function drop(host: Host, match: string, verdict = 'drop'): Promise<void> {
   const rules = `
     table inet inttest {
       chain output {
         type filter hook output priority 0
-        ct state new ip daddr { ${workers}, 10.244.0.0/16, 10.96.0.0/12 } counter drop
+        ct state new ${match} ${verdict}
       }
     }`
-  await cluster.controller.must(['nft', '-f', '-'], { input: rules })
+  await host.must(['nft', '-f', '-'], { input: rules })
+}
+
+async function forgetRules(host: Host): Promise<void> {
+  await host.must(['nft', 'delete', 'table', 'inet', 'inttest'])
+}
+
+/** No new connection from the controller's host to the workers and the pod network. */
+async function dropNewConnections(cluster: Cluster): Promise<void> {
+  const workers = cluster.workers.map(({ address }) => address).join(', ')
+  await drop(cluster.controller, `ip daddr { ${workers}, 10.244.0.0/16, 10.96.0.0/12 }`)
 }
