@@ -1,6 +1,7 @@
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build, type BuildOptions, type Plugin } from 'esbuild'
+import { etcd3Protocol } from '#embedded-bins/bundle/etcd3.ts'
 import { writeIfChanged } from '#embedded-bins/bundle/files.ts'
 
 /** Where the sources are and where the modules go. */
@@ -63,7 +64,7 @@ function settings(root: string, version: string): BuildOptions & { write: false 
     legalComments: 'none',
     sourcemap: 'linked',
     sourcesContent: false,
-    plugins: [withoutWsl],
+    plugins: [withoutWsl, etcd3Protocol],
     logLevel: 'warning',
     write: false,
   }

@@ -43,6 +43,10 @@ export const errorRegistry = {
     summary: 'A drop-in or a configuration file of containerd cannot be used.',
     remedy: 'Correct or remove the file that the message names; snippets need configuration version 3.',
   },
+  ERR_CONTROLLER_JOIN: {
+    summary: 'This host cannot become a controller of the cluster of its token.',
+    remedy: 'Do what the message says; `k0s reset` makes a host that has been part of another cluster a new one.',
+  },
   ERR_DATASTORE: {
     summary: 'A datastore cannot be read or written, or its address is wrong.',
     remedy: 'Correct what the message names and run the same command again: a migration goes on where it was.',
@@ -62,6 +66,18 @@ export const errorRegistry = {
   ERR_DISK_SPACE: {
     summary: 'The file system of the data directory is full or nearly full.',
     remedy: 'Free some space, or use another --data-dir.',
+  },
+  ERR_ETCD: {
+    summary: 'A member of etcd cannot be reached, or answered with a failure.',
+    remedy: 'Look at the log lines of etcd on the controller that the message names.',
+  },
+  ERR_ETCD_MEMBERSHIP: {
+    summary: 'The members of etcd are not to change now.',
+    remedy: 'Do what the message says; a controller that joins tries again by itself.',
+  },
+  ERR_ETCD_REMOVED: {
+    summary: 'This controller has been removed from the members of etcd.',
+    remedy: 'Make it a new host with `k0s reset`; then it can join again.',
   },
   ERR_FILE: {
     summary: 'A file or directory could not be read or written.',
@@ -83,6 +99,18 @@ export const errorRegistry = {
     summary:
       'A program that looked for the cluster that it is a pod of does not run in one, or has no service account.',
     remedy: 'Give it a kubeconfig with --kubeconfig, or a service account in its pod.',
+  },
+  ERR_JOIN_API_LISTEN: {
+    summary: 'The join API cannot open its port.',
+    remedy: 'Stop the program that holds the port, or set spec.api.k0sApiPort.',
+  },
+  ERR_JOIN_DELAYED: {
+    summary: 'A controller cannot join at this moment.',
+    remedy: 'Nothing: it tries again; the reason is in the message and in the log of the controller that was asked.',
+  },
+  ERR_JOIN_REFUSED: {
+    summary: 'A controller cannot join with this token, or not this cluster.',
+    remedy: 'Create a token with `k0s token create --role controller` on a controller of the cluster.',
   },
   ERR_KINE: {
     summary: 'The etcd API server over SQL (`k0s kine`) cannot start or go on.',
