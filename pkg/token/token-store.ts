@@ -2,7 +2,7 @@ import type { KubeClient } from '#pkg/kubernetes/client.ts'
 import { isAlreadyExists, isNotFound } from '#pkg/kubernetes/errors.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import { kubeTime } from '#pkg/kubernetes/time.ts'
-import type { KubeObject } from '#pkg/kubernetes/types.ts'
+import type { KubeObject, ResourceRef } from '#pkg/kubernetes/types.ts'
 import { generateBootstrapToken, tokenIdOf, type BootstrapToken } from '#pkg/token/bootstrap-token.ts'
 import { TokenError } from '#pkg/token/errors.ts'
 import type { TokenRole } from '#pkg/token/join-token.ts'
@@ -109,16 +109,48 @@ export function tokenSecret(
   }
 }
 
-function tokenInfo(secret: KubeObject): TokenInfo | undefined {
+/** Where the Secret of a token is. */
+export function tokenSecretRef(id: string): { readonly ref: ResourceRef; readonly name: string } {
+  return { ref: secrets, name: `${namePrefix}${id}` }
+}
+
+/** What the Secret of a token holds. */
+export interface StoredToken {
+  readonly id: string
+  readonly secret: string
+  readonly roles: readonly TokenRole[]
+  readonly expiresAt: Date | undefined
+  /** There is an expiration that is no time: such a token must not be taken for one without. */
+  readonly hasBadExpiration: boolean
+}
+
+/** Reads the Secret of a token; undefined when it is not one. */
+export function readTokenSecret(secret: KubeObject): StoredToken | undefined {
   const data = (secret['data'] ?? {}) as Readonly<Record<string, string>>
   const read = (key: string): string | undefined => {
     const value = data[key]
     return value === undefined ? undefined : Buffer.from(value, 'base64').toString('utf8')
   }
   const id = read('token-id')
-  const role = (['controller', 'worker'] as const).find((r) => usages[r].some((usage) => read(usage) === 'true'))
-  if (id === undefined || role === undefined) return undefined
-  return { id, role, createdAt: dateOf(secret.metadata.creationTimestamp), expiresAt: dateOf(read('expiration')) }
+  if (id === undefined || secret['type'] !== secretType) return undefined
+  const expiration = read('expiration')
+  const expiresAt = dateOf(expiration)
+  return {
+    id,
+    secret: read('token-secret') ?? '',
+    roles: tokenRoles.filter((role) => usages[role].some((usage) => read(usage) === 'true')),
+    expiresAt,
+    hasBadExpiration: expiration !== undefined && expiration !== '' && expiresAt === undefined,
+  }
+}
+
+const tokenRoles = ['controller', 'worker'] as const satisfies readonly TokenRole[]
+
+function tokenInfo(secret: KubeObject): TokenInfo | undefined {
+  const stored = readTokenSecret(secret)
+  const role = stored?.roles[0]
+  if (stored === undefined || role === undefined) return undefined
+  return { id: stored.id, role, createdAt: dateOf(secret.metadata.creationTimestamp), expiresAt: stored.expiresAt }
 }
 
 function dateOf(text: string | undefined): Date | undefined {
