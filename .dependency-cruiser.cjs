@@ -3,7 +3,7 @@ const layers = [
   ['L0', '^pkg/(apis|constant|errors)/'],
   ['L1', '^pkg/(lifecycle|log|file|net|patch|http2)/'],
   ['L2', '^(pkg/(config|certificate|assets|supervisor|kubernetes|etcd|kine|oci|nllb|sysinfo)|konnectivity)/'],
-  ['L3', '^pkg/(component|applier|datastore|install|cleanup|status|token)/'],
+  ['L3', '^pkg/(api|component|applier|datastore|install|cleanup|status|token)/'],
   ['L4', '^pkg/role/'],
   ['L5', '^cmd/'],
 ]

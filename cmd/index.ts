@@ -1,8 +1,10 @@
+import { api } from '#cmd/api.ts'
 import { configCreate, configValidate } from '#cmd/config.ts'
 import { controller } from '#cmd/controller.ts'
 import { ctr } from '#cmd/ctr.ts'
 import { datastoreMigrate } from '#cmd/datastore.ts'
 import type { CommandDefinition } from '#cmd/define.ts'
+import { etcdLeave, etcdMemberList } from '#cmd/etcd.ts'
 import { installController, installWorker } from '#cmd/install.ts'
 import { kine } from '#cmd/kine.ts'
 import { konnectivityAgent } from '#cmd/konnectivity-agent.ts'
@@ -13,7 +15,7 @@ import { reset } from '#cmd/reset.ts'
 import { status, statusComponents } from '#cmd/status.ts'
 import { stop } from '#cmd/stop.ts'
 import { sysinfo } from '#cmd/sysinfo.ts'
-import { tokenCreate, tokenInvalidate, tokenList } from '#cmd/token.ts'
+import { tokenCreate, tokenInvalidate, tokenList, tokenPreShared } from '#cmd/token.ts'
 import { version } from '#cmd/version.ts'
 import { worker } from '#cmd/worker.ts'
 
@@ -24,6 +26,7 @@ export const commands: readonly CommandDefinition[] = [
   tokenCreate,
   tokenList,
   tokenInvalidate,
+  tokenPreShared,
   kubeconfigAdmin,
   kubeconfigCreate,
   kubectl,
@@ -38,8 +41,11 @@ export const commands: readonly CommandDefinition[] = [
   version,
   installController,
   installWorker,
+  etcdMemberList,
+  etcdLeave,
   kine,
   datastoreMigrate,
   konnectivityServer,
   konnectivityAgent,
+  api,
 ]

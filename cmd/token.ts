@@ -70,6 +70,38 @@ export const tokenInvalidate = defineCommand({
   },
 })
 
+export const tokenPreShared = defineCommand({
+  id: 'token pre-shared',
+  summary: 'Make a token before there is a cluster',
+  description:
+    'Writes two files: token_<id>, with which hosts join, and bootstrap-token-<id>.yaml, the Secret that makes it valid once it is in the cluster, for example from the manifests directory of a controller.',
+  examples: [
+    {
+      description: 'For workers of a cluster whose authority has been made already',
+      command: 'token pre-shared --cert=/var/lib/k0s/pki/ca.crt --url=https://10.0.0.1:6443',
+    },
+    {
+      description: 'For controllers, valid for a day',
+      command: 'token pre-shared --role=controller --cert=ca.crt --url=https://10.0.0.1:9443 --valid=24h --out=/root',
+    },
+  ],
+  flags: {
+    ...outputFlags({ verbose: false }),
+    cert: flag.path("certificate of the cluster's authority"),
+    url: flag.text('URL of the API server (worker) or of the join API (controller)'),
+    role: flag.choice('what the host becomes', roles, { default: 'worker' }),
+    out: flag.path('directory to write to', { default: '.' }),
+    valid: flag.duration('how long the token can be used, 0s for ever', { defaultMs: 0 }),
+  },
+  run: async ({ flags, io }) => {
+    const { writePreSharedToken } = await import('#pkg/token/pre-shared.ts')
+    const { cert, url, role, out, valid } = flags
+    const expiresAt = valid === 0 ? undefined : new Date(Date.now() + valid)
+    const files = await writePreSharedToken({ certFile: cert, url, role, directory: out, expiresAt })
+    io.stdout(`${files.token}\n${files.secret}\n`)
+  },
+})
+
 async function createJoinToken(vars: CfgVars, role: (typeof roles)[number], expiryMs: number): Promise<string> {
   const [{ encodeJoinToken }, { createToken }, { TokenError }] = await Promise.all([
     import('#pkg/token/join-token.ts'),

@@ -15,9 +15,10 @@ export interface ClusterOptions {
   readonly instance: string
   /** Parent directory of the hosts' disks. */
   readonly dir: string
-  /** Number of workers beside the one controller. */
   readonly workers: number
-  /** Flags of `k0s controller`. */
+  /** Number of controllers; all but the first join it. Default 1. */
+  readonly controllers?: number
+  /** Flags of `k0s controller`, of each. */
   readonly controllerArgs?: readonly string[]
   /** The cluster configuration, YAML; absent: the defaults. */
   readonly config?: string
@@ -36,11 +37,13 @@ const FIRST_WORKER = 20
 /** Images that tests and the demo application need; the product itself ships its own. */
 const testImagesDir = join(checkout, 'embedded-bins', 'staging', 'test-images')
 
-/** One controller and some workers, each a host on this machine, set up with the public commands only. */
+/** Controllers and workers, each a host on this machine, set up with the public commands only. */
 export class Cluster {
   readonly names: Names
   readonly network: Network
+  /** The first of `controllers`. */
   readonly controller: Host
+  readonly controllers: readonly Host[]
   readonly workers: readonly Host[]
   readonly #options: ClusterOptions
   readonly #databaseHost: Host
@@ -52,6 +55,10 @@ export class Cluster {
     this.names = namesOf(options.instance)
     this.network = new Network(this.names)
     this.controller = this.host('controller-0', FIRST_CONTROLLER)
+    const others = Array.from({ length: (options.controllers ?? 1) - 1 }, (_, i) =>
+      this.host(`controller-${String(i + 1)}`, FIRST_CONTROLLER + i + 1),
+    )
+    this.controllers = [this.controller, ...others]
     this.#databaseHost = this.host('database', DATABASE)
     this.workers = Array.from({ length: options.workers }, (_, i) => this.host(`worker-${String(i)}`, FIRST_WORKER + i))
   }
@@ -70,12 +77,13 @@ export class Cluster {
   /** Boots the hosts, starts the controller, joins the workers; resolves when every node is Ready. */
   async up(): Promise<void> {
     await this.network.create()
-    for (const host of [this.controller, ...this.workers]) {
+    for (const host of [...this.controllers, ...this.workers]) {
       this.#say(`booting ${host.name} (${host.address})`)
       await host.boot()
     }
     if (this.#options.database !== undefined) await this.#startDatabase(this.#options.database)
     await this.startController()
+    for (const host of this.controllers.slice(1)) await this.joinController(host)
     await Promise.all(this.workers.map((host) => this.join(host)))
     if (this.workers.length > 0) await this.untilNodesReady(this.workers.map((host) => host.name))
   }
@@ -91,18 +99,25 @@ export class Cluster {
     await this.start(this.controller, ['controller', ...controllerArgs])
   }
 
+  /** Makes a host one more controller, with a fresh token of `of`. */
+  async joinController(host: Host, of = this.controller): Promise<void> {
+    const { controllerArgs = [], config } = this.#options
+    if (config !== undefined) await host.write('/etc/k0s/k0s.yaml', config)
+    await host.write('/etc/k0s/token', await this.token('controller', of))
+    this.#say(`joining ${host.name} with k0s controller --token-file`)
+    await this.start(host, ['controller', '--token-file', '/etc/k0s/token', ...controllerArgs])
+  }
+
+  /** A token that is valid for an hour. */
+  async token(role: 'controller' | 'worker', of = this.controller): Promise<string> {
+    const { stdout, stderr, code } = await of.k0s(['token', 'create', '--role', role, '--expiry', '1h'])
+    if (code !== 0) throw new Error(`no token: ${stderr}`)
+    return stdout
+  }
+
   /** Joins a worker with a fresh token. */
   async join(host: Host): Promise<void> {
-    const { stdout, stderr, code } = await this.controller.k0s([
-      'token',
-      'create',
-      '--role',
-      'worker',
-      '--expiry',
-      '1h',
-    ])
-    if (code !== 0) throw new Error(`no token: ${stderr}`)
-    await host.write('/etc/k0s/token', stdout)
+    await host.write('/etc/k0s/token', await this.token('worker'))
     await this.#placeImages(host)
     this.#say(`joining ${host.name} with k0s worker --token-file`)
     await this.start(host, ['worker', '--token-file', '/etc/k0s/token'])
@@ -176,7 +191,7 @@ export class Cluster {
   /** Copies the log of every host to `dir`, for whoever reads a failed test. */
   async saveLogs(dir: string): Promise<void> {
     await mkdir(dir, { recursive: true })
-    for (const host of [this.controller, ...this.workers]) {
+    for (const host of [...this.controllers, ...this.workers]) {
       await copyFile(join(host.dir, 'k0s.log'), join(dir, `${host.name}.log`)).catch(() => undefined)
     }
     const { stdout } = await this.kubectl(['get', 'nodes,pods,events', '-A', '-o', 'wide'])
@@ -185,7 +200,7 @@ export class Cluster {
 
   /** Ends the hosts and forgets their disks, whatever state they are in. */
   async down(): Promise<void> {
-    for (const host of [this.controller, ...this.workers, this.#databaseHost]) await host.remove()
+    for (const host of [...this.controllers, ...this.workers, this.#databaseHost]) await host.remove()
     await this.network.remove()
     await rm(this.#options.dir, { recursive: true, force: true })
   }

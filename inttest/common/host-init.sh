@@ -46,7 +46,7 @@ fi
 
 # The system users that a service installation makes, so that components run under them.
 uid=900
-for user in etcd kube-apiserver kube-scheduler konnectivity-server; do
+for user in etcd kube-apiserver kube-scheduler konnectivity-server k0s-api; do
   grep -q "^$user:" "$root/etc/passwd" || echo "$user:x:$uid:$uid::/nonexistent:/usr/sbin/nologin" >>"$root/etc/passwd"
   grep -q "^$user:" "$root/etc/group" || echo "$user:x:$uid:" >>"$root/etc/group"
   uid=$((uid + 1))

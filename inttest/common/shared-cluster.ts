@@ -4,7 +4,7 @@ import { Cluster, type ClusterOptions } from '#inttest/common/cluster.ts'
 import { checkout, namesOf } from '#inttest/common/names.ts'
 import { storeOptions } from '#inttest/common/store.ts'
 
-type Shape = Pick<ClusterOptions, 'workers' | 'controllerArgs' | 'config' | 'database'>
+type Shape = Pick<ClusterOptions, 'workers' | 'controllers' | 'controllerArgs' | 'config' | 'database'>
 
 /** The shapes that specs share; a spec that breaks its cluster makes one of its own with `newCluster`. */
 const shapes = {

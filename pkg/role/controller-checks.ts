@@ -42,6 +42,7 @@ export function neededPorts(
   const loopback = '127.0.0.1'
   const all: readonly NeededPort[] = [
     { name: 'kube-apiserver', host: everywhere, port: api.port },
+    { name: 'control-api', host: everywhere, port: api.k0sApiPort },
     { name: 'konnectivity-server', host: everywhere, port: konnectivity.agentPort },
     { name: 'konnectivity-server', host: loopback, port: konnectivity.adminPort },
     { name: 'konnectivity-server', host: loopback, port: ports.konnectivityHealth },

@@ -4,30 +4,33 @@ import { goDurationMs } from '#pkg/apis/duration.ts'
 import { ApplierManager } from '#pkg/applier/applier-manager.ts'
 import type { Component } from '#pkg/component/component.ts'
 import { coreDns } from '#pkg/component/cluster/coredns.ts'
-import { CsrApprover } from '#pkg/component/cluster/csr-approver.ts'
 import { metricsServer } from '#pkg/component/cluster/metrics-server.ts'
 import { NetworkProvider } from '#pkg/component/cluster/network-provider.ts'
 import { retiredStacks } from '#pkg/component/cluster/retired-stacks.ts'
 import { componentStacks, type StackOwner } from '#pkg/component/cluster/stack-files.ts'
 import { systemRbac } from '#pkg/component/cluster/system-rbac.ts'
 import { clusterDns, profileNames, renderWorkerConfig } from '#pkg/component/cluster/worker-config-render.ts'
-import { workerConfigPublisher } from '#pkg/component/cluster/worker-config.ts'
 import { kubeApiServer } from '#pkg/component/controller/apiserver.ts'
 import { Certificates } from '#pkg/component/controller/certificates.ts'
 import { storageComponent, type ControllerOptions } from '#pkg/component/controller/context.ts'
 import { kubeControllerManager } from '#pkg/component/controller/controller-manager.ts'
-import { etcd } from '#pkg/component/controller/etcd.ts'
-import { kine } from '#pkg/component/controller/kine.ts'
+import { controlApi } from '#pkg/component/controller/control-api.ts'
+import { Etcd, type EtcdDeps } from '#pkg/component/controller/etcd.ts'
+import { join, JOIN, type JoinDeps } from '#pkg/component/controller/join.ts'
+import { kine, kineDataSource } from '#pkg/component/controller/kine.ts'
 import { konnectivityServer } from '#pkg/component/controller/konnectivity-server.ts'
 import { TunnelEvents } from '#pkg/component/controller/tunnel-events.ts'
 import { NodeRole } from '#pkg/component/controller/node-role.ts'
-import { kubeletClientUser, pkiPlan, servingNames } from '#pkg/component/controller/pki.ts'
+import { controlApiUser, kubeletClientUser, pkiPlan } from '#pkg/component/controller/pki.ts'
 import { kubeScheduler } from '#pkg/component/controller/scheduler.ts'
 import type { NodeConfig } from '#pkg/config/load.ts'
 import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { joinHostPort } from '#pkg/net/ip.ts'
+import { controlApiConfig } from '#pkg/role/control-api-config.ts'
+import { etcdMembership } from '#pkg/role/controller-etcd.ts'
 import { imageReference } from '#pkg/role/controller-images.ts'
+import { leaderComponents } from '#pkg/role/controller-leader.ts'
 import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
 import { componentUsers, missingUsers } from '#pkg/role/controller-users.ts'
 import { localWorker, workerNodeName } from '#pkg/role/controller-worker.ts'
@@ -41,6 +44,10 @@ export interface GraphDeps {
   readonly client: ClientSource
   /** References of the shipped images, by name. */
   readonly images: Readonly<Record<string, string>>
+  /** The cluster that this host is still to join. */
+  readonly join?: JoinDeps | undefined
+  /** Called once when this controller is no member of etcd any more. */
+  readonly onRemoved?: (() => void) | undefined
 }
 
 /** Options of the control plane's components, from flags and configuration. */
@@ -62,15 +69,25 @@ export async function controllerOptions(
     ),
     apiServerStopTimeoutMs: options.apiServerStopTimeoutMs,
     tunnel: !options.disableComponents.includes('konnectivity-server'),
+    joinable: isJoinable(options, config),
   }
+}
+
+/** Whether other controllers can work on what this one keeps its objects in. Pure. */
+export function isJoinable(
+  { single, disableComponents }: Pick<ControllerRoleOptions, 'single' | 'disableComponents'>,
+  { spec }: Pick<NodeConfig, 'spec'>,
+): boolean {
+  if (single || disableComponents.includes('control-api')) return false
+  return spec.storage.type !== 'kine' || /^(postgres|postgresql|mysql):/.test(kineDataSource(spec) ?? '')
 }
 
 /**
  * The graph of a controller as data: this list, and the `after` of each component, is all there is to know about order.
  *
- *   certificates ─► etcd ─┬─► kube-apiserver ─► kube-controller-manager, kube-scheduler, csr-approver, system-rbac,
- *         │        kine ──┘                     worker-config-publisher, coredns, metrics-server, …
- *         └──────► konnectivity-server
+ *   join ─► certificates ─► etcd ─┬─► kube-apiserver ─► kube-controller-manager, kube-scheduler, control-api,
+ *                 │        kine ──┘                     csr-approver, system-rbac, worker-config-publisher, …
+ *                 └──────► konnectivity-server
  */
 export async function controllerComponents(
   options: ControllerRoleOptions,
@@ -78,21 +95,34 @@ export async function controllerComponents(
   deps: GraphDeps,
 ): Promise<readonly Component[]> {
   const own = await controllerOptions(options, config)
-  const missing = missingUsers(config.spec, own.users)
+  const missing = missingUsers(config.spec, own.users, own)
   if (missing.length > 0) {
     deps.log.info('system users not found, their components run as root', { users: missing.join(',') })
   }
-  const certificates = new Certificates(own)
+  const joining = deps.join === undefined ? [] : [join(own, deps.join)]
+  const certificates = new Certificates(own, { after: joining.map(() => JOIN) })
   const processDeps = { binaries: deps.binaries, supervise, pki: certificates }
+  const store = storage(own, { ...processDeps, onRemoved: deps.onRemoved ?? (() => undefined) })
+  const isStoreGone = (): boolean => store instanceof Etcd && store.isRemoved
   const ownNode = runsWorker(options) ? workerNodeName(options, config) : undefined
   const components: readonly Component[] = [
+    ...joining,
     certificates,
-    ...storage(own, processDeps),
-    kubeApiServer(own, processDeps),
+    ...(store === undefined ? [] : [store]),
+    kubeApiServer(own, { ...processDeps, isStoreGone }),
+    ...(own.joinable
+      ? [controlApi(own, { ...processDeps, config: () => controlApiConfig(own, certificates.material()) })]
+      : []),
     konnectivityServer(own, processDeps),
     kubeControllerManager(own, processDeps),
     kubeScheduler(own, processDeps),
-    ...clusterComponents(own, ownNode, deps),
+    ...leaderComponents(own, {
+      client: deps.client,
+      ownNode,
+      workerConfig: workerConfigFacts(own, deps.images),
+      etcd: etcdMembership(own, certificates),
+    }),
+    ...clusterComponents(own, deps),
     ...(own.tunnel
       ? [new TunnelEvents({ nodeName: own.nodeName, adminPort: own.spec.konnectivity.adminPort }, deps)]
       : []),
@@ -107,23 +137,19 @@ export async function controllerComponents(
   return [...enabled, retiredStacks({ manifestsDir: own.vars.manifestsDir, owners }, deps)]
 }
 
-function storage(own: ControllerOptions, deps: Parameters<typeof etcd>[1]): readonly Component[] {
+function storage(own: ControllerOptions, deps: EtcdDeps): Component | undefined {
   switch (storageComponent(own.spec)) {
     case 'etcd':
-      return [etcd(own, deps)]
+      return new Etcd(own, deps)
     case 'kine':
-      return [kine(own, deps)]
+      return kine(own, deps)
     case undefined:
-      return []
+      return undefined
   }
 }
 
 /** What keeps objects in the cluster as the configuration says. */
-function clusterComponents(
-  own: ControllerOptions,
-  ownNode: string | undefined,
-  { client, images }: GraphDeps,
-): readonly Component[] {
+function clusterComponents(own: ControllerOptions, { client, images }: GraphDeps): readonly Component[] {
   const { spec, vars } = own
   const { network } = spec
   const { manifestsDir } = vars
@@ -133,9 +159,7 @@ function clusterComponents(
   const dual = network.dualStack.enabled && network.dualStack.IPv6podCIDR !== undefined
   return [
     new ApplierManager({ manifestsDir, nodeName: own.nodeName }, { client }),
-    systemRbac({ profiles, kubeletClientUser }, { client }),
-    new CsrApprover({ reserved: { ...servingNames(own), ownNode } }, { client }),
-    workerConfigPublisher({ spec, ...workerConfigFacts(own, images) }, { client }),
+    systemRbac({ profiles, kubeletClientUser, controlApiUser }, { client }),
     coreDns(
       {
         manifestsDir,

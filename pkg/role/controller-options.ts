@@ -5,7 +5,7 @@ export interface ControllerRoleOptions {
   readonly vars: CfgVars
   /** `--config`: a path, or `-` for standard input. */
   readonly configFile: string
-  /** Of another controller. Not supported yet. */
+  /** Of a cluster that this host is to become a controller of; needed until it has. */
   readonly joinToken?: string | undefined
   readonly enableWorker: boolean
   readonly single: boolean

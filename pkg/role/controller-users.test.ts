@@ -21,8 +21,15 @@ describe('system users of a controller', () => {
 
   it('are named when they are missing, those of the store that runs only', () => {
     const ids = { uid: 1, gid: 1 }
-    const found = { etcd: ids, kine: undefined, konnectivity: ids, apiServer: ids, scheduler: undefined }
-    assert.deepEqual(missingUsers(specOf('etcd'), found), ['no-such-scheduler'])
-    assert.deepEqual(missingUsers(specOf('kine'), found), ['no-such-user', 'no-such-scheduler'])
+    const found = {
+      etcd: ids,
+      kine: undefined,
+      konnectivity: ids,
+      apiServer: ids,
+      scheduler: undefined,
+      api: undefined,
+    }
+    assert.deepEqual(missingUsers(specOf('etcd'), found, { joinable: true }), ['no-such-scheduler', 'k0s-api'])
+    assert.deepEqual(missingUsers(specOf('kine'), found, { joinable: false }), ['no-such-user', 'no-such-scheduler'])
   })
 })

@@ -12,6 +12,7 @@ const settingOf = {
   konnectivity: 'konnectivityUser',
   apiServer: 'kubeAPIserverUser',
   scheduler: 'kubeSchedulerUser',
+  api: 'k0sApiUser',
 } as const satisfies Readonly<Record<keyof ComponentUsers, keyof UserSettings>>
 
 /** Looks up the system user of each component of the control plane. */
@@ -27,11 +28,17 @@ export async function componentUsers({
 }
 
 /** Names of users that components of this controller would run as if they existed; pure. */
-export function missingUsers(spec: ResolvedSpec, found: ComponentUsers): readonly string[] {
+export function missingUsers(
+  spec: ResolvedSpec,
+  found: ComponentUsers,
+  { joinable }: { readonly joinable: boolean },
+): readonly string[] {
   const storage = storageComponent(spec)
-  const components = (Object.keys(settingOf) as (keyof ComponentUsers)[]).filter(
-    (component) => (component !== 'etcd' && component !== 'kine') || component === storage,
-  )
+  const runs = (component: keyof ComponentUsers): boolean => {
+    if (component === 'etcd' || component === 'kine') return component === storage
+    return component !== 'api' || joinable
+  }
+  const components = (Object.keys(settingOf) as (keyof ComponentUsers)[]).filter(runs)
   const names = components
     .filter((component) => found[component] === undefined)
     .map((component) => settingOf[component])

@@ -69,6 +69,19 @@ describe('graph of a controller', () => {
     return new Map(describeGraph(components).map(({ name, after }) => [name, after]))
   }
 
+  it('serves the join API where others can join, and there only', async () => {
+    assert.ok((await stepsOf({})).has('control-api'))
+    for (const changes of [{ single: true }, { disableComponents: ['control-api'] }]) {
+      assert.ok(!(await stepsOf(changes)).has('control-api'))
+    }
+    const kine = (dataSource?: string): Partial<ResolvedSpec> => {
+      const { storage } = specOf('kine')
+      return { storage: { ...storage, kine: { ...storage.kine, ...(dataSource !== undefined && { dataSource }) } } }
+    }
+    assert.ok(!(await stepsOf({}, kine())).has('control-api'))
+    assert.ok((await stepsOf({}, kine('postgres://db/k0s'))).has('control-api'))
+  })
+
   it('has no part of a worker', async () => {
     const graph = await stepsOf({})
     for (const name of ['kubelet', 'containerd', 'kube-proxy', 'kine']) assert.ok(!graph.has(name), name)
@@ -111,7 +124,7 @@ describe('checks before a controller starts', () => {
     const ports = neededPorts({ spec: specOf('etcd') }, (name) => name !== 'konnectivity-server')
     assert.deepEqual(
       ports.map(({ host, port }) => `${host}:${port}`),
-      ['0.0.0.0:6443', '127.0.0.1:10257', '127.0.0.1:10259', '127.0.0.1:2379', '192.0.2.10:2380'],
+      ['0.0.0.0:6443', '0.0.0.0:9443', '127.0.0.1:10257', '127.0.0.1:10259', '127.0.0.1:2379', '192.0.2.10:2380'],
     )
     assert.ok(!neededPorts({ spec: specOf('kine') }, () => true).some(({ name }) => name === 'etcd'))
   })
@@ -143,6 +156,7 @@ describe('checks before a controller starts', () => {
     const missing = optionsOf(vars, { configFile: join(dir, 'none.yaml') })
     await assert.rejects(runController(missing, deps), /none\.yaml is not valid: there is no such file/)
     await assert.rejects(runController(optionsOf(vars, { joinToken: 'x', single: true }), deps), /--single cannot/)
+    await assert.rejects(runController(optionsOf(vars, { joinToken: 'x' }), deps), /the join token is malformed/)
     await assert.rejects(rm(vars.dataDir, { recursive: true }), /ENOENT/)
   })
 })

@@ -3,6 +3,8 @@ import { createBinaries } from '#pkg/assets/binaries.ts'
 import { imageReferences } from '#pkg/assets/versions.ts'
 import type { Component } from '#pkg/component/component.ts'
 import { isTunnelAgent } from '#pkg/component/worker/tunnel-agent.ts'
+import { EtcdRemovedError } from '#pkg/component/controller/etcd.ts'
+import type { JoinDeps } from '#pkg/component/controller/join.ts'
 import { ensurePki } from '#pkg/component/controller/certificates.ts'
 import { ComponentManager } from '#pkg/component/manager/manager.ts'
 import { loadNodeConfig, type NodeConfig } from '#pkg/config/load.ts'
@@ -15,6 +17,7 @@ import { acquireLock } from '#pkg/file/lock.ts'
 import { SharedClient } from '#pkg/kubernetes/shared-client.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { assertFreeSpace, assertPortsFree, neededPorts } from '#pkg/role/controller-checks.ts'
+import { controllerJoin } from '#pkg/role/controller-join.ts'
 import { controllerComponents, controllerOptions } from '#pkg/role/controller-graph.ts'
 import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
 import { controllerPeers, workersOfTunnel } from '#pkg/role/tunnel-status.ts'
@@ -48,11 +51,14 @@ const READY_TIMEOUT_MS = 5 * 60_000
 export async function runController(options: ControllerRoleOptions, deps: ControllerRoleDeps): Promise<void> {
   const { log } = deps
   const { vars } = options
-  checkFlags(options)
   const config = await loadNodeConfig({ configFile: options.configFile, vars, single: options.single })
   for (const problem of config.warnings) log.warn('configuration key without effect', { key: problemText(problem) })
+  const join = await controllerJoin(options, config, log)
+  if (options.initOnly && join !== undefined) {
+    throw new UsageError('--init-only makes authorities of its own and cannot be combined with a join token')
+  }
   if (options.dryRun) {
-    await using node = await createNode(options, config, log)
+    await using node = await createNode(options, config, { log, join })
     deps.print(node.manager.graph())
     return
   }
@@ -64,16 +70,7 @@ export async function runController(options: ControllerRoleOptions, deps: Contro
   await assertWritable(vars.dataDir)
   await assertFreeSpace(vars.dataDir)
   if (options.initOnly) await initOnly(options, config, log)
-  else await runNode(options, config, deps)
-}
-
-function checkFlags({ single, joinToken }: ControllerRoleOptions): void {
-  if (joinToken === undefined) return
-  throw new UsageError(
-    single
-      ? '--single cannot be combined with a join token: such a node is a whole cluster'
-      : 'joining a controller to another one is not available yet; start it without a token',
-  )
+  else await runNode(options, config, { ...deps, join })
 }
 
 async function initOnly(options: ControllerRoleOptions, config: NodeConfig, log: Logger): Promise<void> {
@@ -88,20 +85,39 @@ interface ControllerNode extends AsyncDisposable {
   readonly components: readonly Component[]
 }
 
-async function createNode(options: ControllerRoleOptions, config: NodeConfig, log: Logger): Promise<ControllerNode> {
+/** What a node is made with. */
+interface NodeDeps {
+  readonly log: Logger
+  /** The cluster that this host is still to join. */
+  readonly join: JoinDeps | undefined
+  /** Called once when this controller is no member of etcd any more. */
+  readonly onRemoved?: () => void
+}
+
+async function createNode(
+  options: ControllerRoleOptions,
+  config: NodeConfig,
+  { log, join, onRemoved }: NodeDeps,
+): Promise<ControllerNode> {
   const { vars } = config
   const client = new SharedClient({ kubeconfig: vars.adminKubeconfig })
   const binaries = createBinaries({ binDir: vars.binDir })
   const images = await imageReferences()
-  const components = await controllerComponents(options, config, { log, binaries, client, images })
+  const components = await controllerComponents(options, config, { log, binaries, client, images, join, onRemoved })
   const manager = new ComponentManager({ components, readyTimeoutMs: READY_TIMEOUT_MS }, { log })
   return { manager, components, [Symbol.asyncDispose]: () => client.close() }
 }
 
-async function runNode(options: ControllerRoleOptions, config: NodeConfig, deps: ControllerRoleDeps): Promise<void> {
-  const { log, signal } = deps
+async function runNode(
+  options: ControllerRoleOptions,
+  config: NodeConfig,
+  deps: ControllerRoleDeps & NodeDeps,
+): Promise<void> {
+  const { log } = deps
   const { vars } = options
-  await using node = await createNode(options, config, log)
+  using ending = untilRemoved(deps.signal)
+  const { signal } = ending
+  await using node = await createNode(options, config, { ...deps, onRemoved: ending.remove })
   const { manager } = node
   const running = new Set(manager.status().map(({ name }) => name))
   await endAllOrphans(vars.runDir, { log })
@@ -123,6 +139,20 @@ async function runNode(options: ControllerRoleOptions, config: NodeConfig, deps:
     },
     { log, signal },
   )
+  if (signal.reason instanceof EtcdRemovedError) throw signal.reason
+}
+
+/** A signal that aborts with `parent`, or when this controller is to be one no more. */
+function untilRemoved(parent: AbortSignal): Disposable & { readonly signal: AbortSignal; readonly remove: () => void } {
+  const ending = new AbortController()
+  const end = (): void => ending.abort(parent.reason)
+  parent.addEventListener('abort', end, { once: true })
+  if (parent.aborted) end()
+  return {
+    signal: ending.signal,
+    remove: () => ending.abort(new EtcdRemovedError()),
+    [Symbol.dispose]: () => parent.removeEventListener('abort', end),
+  }
 }
 
 /** Both ends of the tunnel that are on this node. */

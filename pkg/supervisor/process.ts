@@ -173,7 +173,7 @@ class Supervised implements SupervisedProcess {
 
   /** Starts a process beside `old` and returns it when `old` is gone. @throws when the new one ends first */
   async #successorOf(old: Child): Promise<Child> {
-    const { name, replaceTimeoutMs = REPLACE_TIMEOUT_MS, stopGraceMs } = this.#spec
+    const { name, replaceTimeoutMs = REPLACE_TIMEOUT_MS } = this.#spec
     const next = await startChild(this.#spec, this.#output)
     this.#log.info('process started, to replace the one that runs', { pid: next.pid, replaces: old.pid })
     const replacing = new AbortController()
@@ -186,7 +186,7 @@ class Supervised implements SupervisedProcess {
       await next.cleanUp()
       throw new ProcessReplaceError(name, failed)
     }
-    await old.end(stopGraceMs)
+    await old.end(this.#stopGraceMs())
     this.#child = next
     this.#startedAt = performance.now()
     return next
@@ -213,8 +213,12 @@ class Supervised implements SupervisedProcess {
     }
   }
 
+  #stopGraceMs(): number {
+    return this.#spec.stopGraceNowMs?.() ?? this.#spec.stopGraceMs
+  }
+
   async #endChild(child: Child | undefined): Promise<void> {
-    await child?.end(this.#spec.stopGraceMs)
+    await child?.end(this.#stopGraceMs())
     this.#child = undefined
   }
 

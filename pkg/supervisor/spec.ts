@@ -14,6 +14,8 @@ export interface ProcessSpec {
   readonly pidFile: string
   /** SIGTERM to the group, then SIGKILL after this many milliseconds. */
   readonly stopGraceMs: number
+  /** In place of `stopGraceMs` where that depends on what is known when it is to stop. */
+  readonly stopGraceNowMs?: () => number
   /** How long a process may go on after its successor started, see `SupervisedProcess.replace`. Default 60 s. */
   readonly replaceTimeoutMs?: number
   /** Written to the child and closed, at every start: configuration with secrets. */

@@ -21,10 +21,7 @@ describe('CsrApprover', () => {
   beforeEach(async () => {
     server = await FakeApiServer.start()
     client = new KubeClient({ server: server.url })
-    approver = new CsrApprover(
-      { reserved: { dnsNames: [], ips: [] } },
-      { client: { get: () => Promise.resolve(client) } },
-    )
+    approver = new CsrApprover({ reserved: () => [] }, { client: { get: () => Promise.resolve(client) } })
     lines = []
     const log = { ...silentLogger, info: (message: string) => void lines.push(message) }
     await approver.start({ signal: new AbortController().signal, log })

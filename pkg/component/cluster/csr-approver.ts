@@ -45,13 +45,13 @@ interface Node extends KubeObject {
  */
 export class CsrApprover implements Component {
   readonly name = 'csr-approver'
-  readonly after = ['kube-apiserver']
-  readonly #reserved: ReservedNames
+  readonly after = ['controllers']
+  readonly #reserved: () => readonly ReservedNames[]
   readonly #client: ClientSource
   readonly #background = new Background()
   #hasListed = false
 
-  constructor(options: { readonly reserved: ReservedNames }, deps: { readonly client: ClientSource }) {
+  constructor(options: { readonly reserved: () => readonly ReservedNames[] }, deps: { readonly client: ClientSource }) {
     this.#reserved = options.reserved
     this.#client = deps.client
   }
@@ -82,7 +82,7 @@ export class CsrApprover implements Component {
 
 /** Works on requests, each on its own, so that one that waits for its node holds up no other. */
 class Desk {
-  readonly #reserved: ReservedNames
+  readonly #reserved: () => readonly ReservedNames[]
   readonly #client: KubeClient
   readonly #log: Logger
   readonly #signal: AbortSignal
@@ -91,7 +91,7 @@ class Desk {
   readonly #work = new Set<Promise<void>>()
 
   constructor(
-    reserved: ReservedNames,
+    reserved: () => readonly ReservedNames[],
     deps: { readonly client: KubeClient; readonly log: Logger; readonly signal: AbortSignal },
   ) {
     this.#reserved = reserved
@@ -149,7 +149,7 @@ class Desk {
     if (decision.action !== 'check-node') return decision
     try {
       const node = await this.#client.get<Node>(resources.nodes, decision.nodeName, { signal: this.#signal })
-      return decideServing(request, node.status?.addresses ?? [], { canonicalIp, reserved: this.#reserved })
+      return decideServing(request, node.status?.addresses ?? [], { canonicalIp, reserved: this.#reserved() })
     } catch (thrown) {
       return { action: 'leave', reason: `node ${decision.nodeName} cannot be read: ${errorMessage(thrown)}` }
     }

@@ -90,7 +90,7 @@ describe('CSR policy', () => {
     { type: 'Hostname', address: 'w0.lan' },
   ]
   const reserved = { dnsNames: ['api.example.org'], ips: ['10.0.0.1', '10.96.0.1'], ownNode: 'c0' }
-  const rules = { canonicalIp, reserved }
+  const rules = { canonicalIp, reserved: [reserved] }
   const judged: readonly [string, Partial<SigningRequest>, string][] = [
     ['names and addresses of the node', { dnsNames: ['w0', 'W0.lan'], ips: ['10.0.0.5', 'fd00::5'] }, 'approve'],
     ['an address of another host', { ips: ['10.0.0.6'] }, 'leave'],
@@ -136,6 +136,24 @@ describe('CSR policy', () => {
     const claimed = [{ type: 'InternalIP', address: '10.0.0.1' }]
     assert.equal(decideServing(own, claimed, rules).action, 'approve')
     assert.equal(decideServing({ ...own, username: 'system:node:w0' }, claimed, rules).action, 'leave')
+  })
+
+  it('gives the node of one controller nothing of another one', () => {
+    const other = { dnsNames: ['c1'], ips: ['10.0.0.2'], ownNode: 'c1' }
+    const both = { canonicalIp, reserved: [reserved, other] }
+    const request = (node: string, ip: string): SigningRequest => ({
+      ...serving,
+      username: `system:node:${node}`,
+      commonName: `system:node:${node}`,
+      dnsNames: [],
+      ips: [ip],
+    })
+    const decide = (node: string, ip: string): string =>
+      decideServing(request(node, ip), [{ type: 'InternalIP', address: ip }], both).action
+    assert.equal(decide('c0', '10.0.0.1'), 'approve')
+    assert.equal(decide('c1', '10.0.0.2'), 'approve')
+    assert.equal(decide('c0', '10.0.0.2'), 'leave')
+    assert.equal(decide('w0', '10.0.0.2'), 'leave')
   })
 
   it('waits for a node that has reported no address yet', () => {

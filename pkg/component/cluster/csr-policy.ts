@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { CONTROLLER_LEASE_PREFIX } from '#pkg/component/cluster/controller-lease.ts'
 import { workerCommonName, workerIdentities } from '#pkg/constant/identity.ts'
 
 /** Signers of Kubernetes whose requests are looked at; every other request is somebody else's. */
@@ -32,11 +33,11 @@ export interface NodeAddress {
   readonly address: string
 }
 
-/** Names and addresses under which clients reach this controller. */
+/** Names and addresses under which clients reach one controller. */
 export interface ReservedNames {
   readonly dnsNames: readonly string[]
   readonly ips: readonly string[]
-  /** The node of this very host, where it is one: they are its own. */
+  /** The node of that very host, where it is one: they are its own. */
   readonly ownNode?: string | undefined
 }
 
@@ -79,7 +80,10 @@ export function decideCsr(request: SigningRequest): CsrDecision {
 export function decideServing(
   request: SigningRequest,
   addresses: readonly NodeAddress[],
-  { canonicalIp, reserved }: { readonly canonicalIp: (ip: string) => string; readonly reserved: ReservedNames },
+  {
+    canonicalIp,
+    reserved,
+  }: { readonly canonicalIp: (ip: string) => string; readonly reserved: readonly ReservedNames[] },
 ): CsrDecision {
   const nodeName = request.username.slice(NODE_USER.length)
   const known = (types: readonly string[]): string[] =>
@@ -92,9 +96,9 @@ export function decideServing(
       .filter((ip) => isIP(ip) !== 0)
       .map(canonicalIp),
   )
-  const isOwn = nodeName === reserved.ownNode
-  const takenNames = new Set(isOwn ? [] : reserved.dnsNames.map((name) => name.toLowerCase()))
-  const takenIps = new Set(isOwn ? [] : reserved.ips.map(canonicalIp))
+  const ofOthers = reserved.filter(({ ownNode }) => ownNode !== nodeName)
+  const takenNames = new Set(ofOthers.flatMap(({ dnsNames }) => dnsNames.map((name) => name.toLowerCase())))
+  const takenIps = new Set(ofOthers.flatMap(({ ips }) => ips.map(canonicalIp)))
   const foreign = [
     ...request.dnsNames.filter((name) => !names.has(name.toLowerCase()) || isClusterName(name)),
     ...request.ips.filter((ip) => !ips.has(canonicalIp(ip)) || isLoopback(canonicalIp(ip))),
@@ -112,6 +116,8 @@ function decideKubeletClient(request: SigningRequest): CsrDecision {
   const { commonName, username, groups } = request
   const nodeName = commonName.startsWith(NODE_USER) ? commonName.slice(NODE_USER.length) : ''
   if (nodeName === '') return leave(`common name ${commonName} is no node`)
+  // A kubelet may write the lease of its own name, and such a one would be taken for a controller's.
+  if (nodeName.startsWith(CONTROLLER_LEASE_PREFIX)) return leave(`no node may be called ${nodeName}`)
   if (!isExactly(request.organizations, ['system:nodes'])) return leave('organisation is not exactly system:nodes')
   const problem = clientProblem(request)
   if (problem !== undefined) return leave(problem)

@@ -96,7 +96,10 @@ const metricsServerPatches: ObjectPatches = {
 
 /** What is rendered, by golden file in testdata/. `UPDATE_GOLDEN=1 mocha <this file>` writes them anew. */
 const goldens: Readonly<Record<string, () => string>> = {
-  'rbac.yaml': () => renderYaml(rbacObjects({ profiles: ['default', 'small'], kubeletClientUser: 'kubelet-client' })),
+  'rbac.yaml': () =>
+    renderYaml(
+      rbacObjects({ profiles: ['default', 'small'], kubeletClientUser: 'kubelet-client', controlApiUser: 'api' }),
+    ),
   'node-boundary.yaml': () => renderYaml(nodeBoundaryObjects()),
   'worker-config-default.yaml': () => renderYaml(workerConfigMaps({ spec: defaults, ...facts })),
   'worker-config-custom.yaml': () => renderYaml(workerConfigMaps({ spec: custom, ...facts })),

@@ -16,6 +16,8 @@ export interface RbacOptions {
   readonly profiles: readonly string[]
   /** Common name of the client certificate with which kube-apiserver calls kubelets. */
   readonly kubeletClientUser: string
+  /** User name with which the join API reads tokens. */
+  readonly controlApiUser: string
 }
 
 const read = ['get', 'list', 'watch']
@@ -26,6 +28,9 @@ export function rbacObjects(options: RbacOptions): readonly KubeObject[] {
     ...bootstrapObjects(),
     ...workerObjects(options.profiles),
     ...networkObjects(),
+    // Names of tokens are drawn, hence no resourceNames; it cannot list.
+    role('kube-system', 'k0s:api', [{ apiGroups: [''], resources: ['secrets'], verbs: ['get'] }]),
+    roleBinding('kube-system', 'k0s:api', { name: 'k0s:api' }, [{ kind: 'User', name: options.controlApiUser }]),
     clusterRoleBinding('k0s:kube-apiserver-kubelet', 'system:kubelet-api-admin', [
       { kind: 'User', name: options.kubeletClientUser },
     ]),

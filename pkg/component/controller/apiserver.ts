@@ -13,10 +13,17 @@ import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
 import { writeFileAtomic } from '#pkg/file/atomic.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
 
+/** Without its store it waits for answers that nobody gives, milliseconds. */
+const GONE_STORE_GRACE_MS = 1_000
+
 /** The API server. Ready means /readyz: every start-up hook is done, bootstrap RBAC included. */
 export function kubeApiServer(
   options: ControllerOptions,
-  deps: ControllerDeps & { readonly pki: PkiSource },
+  deps: ControllerDeps & {
+    readonly pki: PkiSource
+    /** The store will not come back: there is nothing to wait for in a stop. */
+    readonly isStoreGone: () => boolean
+  },
 ): Component {
   const { vars, spec, users } = options
   const storage = storageComponent(spec)
@@ -38,6 +45,7 @@ export function kubeApiServer(
           user: users.apiServer,
           pidFile: join(vars.runDir, 'kube-apiserver.pid'),
           stopGraceMs: options.apiServerStopTimeoutMs,
+          stopGraceNowMs: () => (deps.isStoreGone() ? GONE_STORE_GRACE_MS : options.apiServerStopTimeoutMs),
         }
       },
       probe: async (signal) => {

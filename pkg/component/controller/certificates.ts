@@ -14,6 +14,8 @@ import type { Logger } from '#pkg/log/logger.ts'
 export interface PkiMaterial {
   readonly authorities: Readonly<Record<AuthorityName, CertificateAuthority>>
   readonly leaves: Readonly<Partial<Record<LeafName, IssuedCertificate>>>
+  /** What signs the tokens of service accounts. */
+  readonly serviceAccount: { readonly keyPem: string; readonly publicKeyPem: string }
 }
 
 /** Where other components find the certificates once `certificates` is ready. */
@@ -28,12 +30,14 @@ export interface PkiSource {
  */
 export class Certificates implements Component, PkiSource {
   readonly name = 'certificates'
-  readonly after = []
+  readonly after: readonly string[]
   readonly #options: ControllerOptions
   #material: PkiMaterial | undefined
 
-  constructor(options: ControllerOptions) {
+  /** `after`: what puts authorities in place first. */
+  constructor(options: ControllerOptions, { after = [] }: { readonly after?: readonly string[] } = {}) {
     this.#options = options
+    this.after = after
   }
 
   async start({ log }: StartContext): Promise<void> {
@@ -65,10 +69,14 @@ export async function ensurePki(options: ControllerOptions, log: Logger): Promis
   await ensureDir(vars.pkiDir, { mode: modes.pkiDir })
   await ensureDir(vars.etcdPkiDir, { mode: modes.etcdPkiDir })
   const plan = pkiPlan(options)
-  const [authorities] = await Promise.all([ensureAuthorities(plan, log), ensureKeyPair(plan.serviceAccount)])
+  const [authorities, serviceAccount] = await Promise.all([
+    ensureAuthorities(plan, log),
+    ensureKeyPair(plan.serviceAccount),
+  ])
   const leaves = await ensureLeaves(plan, authorities, log)
-  await writeKubeconfigs(plan, options, { authorities, leaves })
-  return { authorities, leaves }
+  const material = { authorities, leaves, serviceAccount }
+  await writeKubeconfigs(plan, options, material)
+  return material
 }
 
 async function ensureAuthorities(plan: PkiPlan, log: Logger): Promise<PkiMaterial['authorities']> {

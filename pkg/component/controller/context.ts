@@ -23,6 +23,8 @@ export interface ControllerOptions {
   readonly apiServerStopTimeoutMs: number
   /** False with `--disable-components konnectivity-server`: the API server then dials kubelets itself. */
   readonly tunnel: boolean
+  /** Other controllers can join this one, so that it serves the join API. */
+  readonly joinable: boolean
 }
 
 /** Collaborators of the components of a controller. */
@@ -38,6 +40,8 @@ export interface ComponentUsers {
   readonly konnectivity: UserIds | undefined
   readonly apiServer: UserIds | undefined
   readonly scheduler: UserIds | undefined
+  /** The join API. */
+  readonly api: UserIds | undefined
 }
 
 /** `https://host:port` by which processes on this host reach its API server. */

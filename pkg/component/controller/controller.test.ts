@@ -11,7 +11,7 @@ import { apiServerArgs, egressSelectorConfig } from '#pkg/component/controller/a
 import { ensurePki } from '#pkg/component/controller/certificates.ts'
 import type { ControllerOptions } from '#pkg/component/controller/context.ts'
 import { controllerManagerArgs } from '#pkg/component/controller/controller-manager.ts'
-import { etcdArgs } from '#pkg/component/controller/etcd.ts'
+import { etcdArgs } from '#pkg/component/controller/etcd-args.ts'
 import { kineArgs, kineEnvironment } from '#pkg/component/controller/kine.ts'
 import { konnectivityServerArgs } from '#pkg/component/controller/konnectivity-server.ts'
 import { servingNames } from '#pkg/component/controller/pki.ts'
@@ -30,13 +30,21 @@ const options: ControllerOptions = {
   vars: cfgVars({ dataDir: '/var/lib/k0s', runDir: '/run/k0s' }),
   spec: resolved({}),
   nodeName: 'controller0',
-  users: { etcd: undefined, kine: undefined, konnectivity: undefined, apiServer: undefined, scheduler: undefined },
+  users: {
+    etcd: undefined,
+    kine: undefined,
+    konnectivity: undefined,
+    apiServer: undefined,
+    scheduler: undefined,
+    api: undefined,
+  },
   single: false,
   logLevels: {},
   featureGates: {},
   controllerManagerExtraArgs: [],
   apiServerStopTimeoutMs: 60_000,
   tunnel: true,
+  joinable: true,
 }
 
 /** UPDATE_GOLDEN=1 writes the files anew; read the difference before committing it. */
@@ -52,7 +60,12 @@ describe('command lines of a controller', () => {
     'kube-apiserver': apiServerArgs,
     'kube-controller-manager': controllerManagerArgs,
     'kube-scheduler': schedulerArgs,
-    etcd: etcdArgs,
+    etcd: (of: ControllerOptions) => etcdArgs(of, { alone: true }),
+    'etcd-joining': (of: ControllerOptions) =>
+      etcdArgs(of, {
+        initialCluster: ['c0=https://192.0.2.9:2380', 'controller0=https://192.0.2.10:2380'],
+        alone: false,
+      }),
     kine: kineArgs,
     'konnectivity-server': konnectivityServerArgs,
   })) {

@@ -1,33 +1,193 @@
 import { join } from 'node:path'
-import type { Component } from '#pkg/component/component.ts'
-import type { PkiSource } from '#pkg/component/controller/certificates.ts'
+import { Background } from '#pkg/component/cluster/background.ts'
+import type { Component, StartContext } from '#pkg/component/component.ts'
+import type { PkiMaterial, PkiSource } from '#pkg/component/controller/certificates.ts'
 import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
+import { etcdArgs, etcdPeerUrl } from '#pkg/component/controller/etcd-args.ts'
+import { defragmentWhenDue } from '#pkg/component/controller/etcd-defragment.ts'
+import { etcdStart, rememberedMembers, rememberMembers } from '#pkg/component/controller/etcd-peers.ts'
+import { promoteSelf } from '#pkg/component/controller/etcd-promotion.ts'
 import { goRuntime } from '#pkg/component/controller/go-runtime.ts'
-import { tlsFlags } from '#pkg/component/controller/tls.ts'
+import { hasEtcdLog, readJoinState, writeJoinState } from '#pkg/component/controller/join-state.ts'
 import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
 import { modes } from '#pkg/constant/files.ts'
 import { ports } from '#pkg/constant/ports.ts'
+import { errorMessage, K0sError } from '#pkg/errors/error.ts'
+import { fetchMembers, type EtcdTls } from '#pkg/etcd/peer.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
-import { joinHostPort } from '#pkg/net/ip.ts'
+import { withDeadline } from '#pkg/lifecycle/deadline.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
-import { type Flags, mergeExtraArgs } from '#pkg/supervisor/args.ts'
 
-/** The store. Clients come over loopback with a certificate, members over `peerAddress`. */
-export function etcd(options: ControllerOptions, deps: ControllerDeps & { readonly pki: PkiSource }): Component {
+/** Collaborators of the store. */
+export interface EtcdDeps extends ControllerDeps {
+  readonly pki: PkiSource
+  /** Called once when the others have removed this member. */
+  readonly onRemoved: () => void
+}
+
+/** This controller is no member of its cluster any more. */
+export class EtcdRemovedError extends K0sError {
+  override readonly code = 'ERR_ETCD_REMOVED'
+
+  constructor() {
+    super('this controller has been removed from the members of etcd; "k0s reset" makes it a host that can join again')
+  }
+}
+
+/** How often a member that thinks itself alone looks whether it still is. */
+const LOOK_EVERY_MS = 3_000
+/** How often one of several notes who the others are. */
+const REMEMBER_EVERY_MS = 60_000
+const ASK_TIMEOUT_MS = 3_000
+
+/**
+ * The store. Clients come over loopback with a certificate, members over `peerAddress`. Ready means that it votes: a member that
+ * joins serves nobody before.
+ *
+ * INVARIANT: `#process` is started and stopped by start(), stop() and `#restart` only, and the last runs in `#background`,
+ * which stop() ends first.
+ */
+export class Etcd implements Component {
+  readonly name = 'etcd'
+  readonly after = ['certificates']
+  readonly #options: ControllerOptions
+  readonly #deps: EtcdDeps
+  readonly #process: ProcessComponent
+  readonly #background = new Background()
+  #isRemoved = false
+  /** Why this member does not vote yet; undefined once it does. */
+  #notVoting: string | undefined
+
+  constructor(options: ControllerOptions, deps: EtcdDeps) {
+    this.#options = options
+    this.#deps = deps
+    this.#process = etcdProcess(options, deps)
+  }
+
+  async start(context: StartContext): Promise<void> {
+    const { vars } = this.#options
+    const state = await readJoinState(vars)
+    const joining = state?.step === 'member'
+    this.#notVoting = joining ? 'this member is a learner; it has not been promoted yet' : undefined
+    await this.#process.start(context)
+    this.#background.begin(async (signal) => {
+      if (joining) {
+        await this.#vote(state.initialCluster ?? [], { ...context, signal })
+        await writeJoinState(vars, { ...state, step: 'joined' })
+      }
+      const { log } = context
+      const etcd = { clientUrl: `https://127.0.0.1:${ports.etcdClient}`, tls: () => this.#tls() }
+      await Promise.all([this.#followMembers({ ...context, signal }), defragmentWhenDue(etcd, { signal, log })])
+    })
+  }
+
+  /** Whether the others have removed this member: etcd ends then, and cannot be started again. */
+  get isRemoved(): boolean {
+    return this.#isRemoved
+  }
+
+  async ready(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#process.ready(signal)
+    } catch (err) {
+      if (this.#process.restarts > 0) await this.#lookForRemoval(signal)
+      throw this.#isRemoved ? new EtcdRemovedError() : err
+    }
+    if (this.#notVoting !== undefined) throw new Error(this.#notVoting)
+  }
+
+  async stop(): Promise<void> {
+    await this.#background.stop()
+    await this.#process.stop()
+  }
+
+  /** Until this member votes. */
+  async #vote(initialCluster: readonly string[], { signal, log }: StartContext): Promise<void> {
+    const own = { peerUrl: etcdPeerUrl(this.#options), tls: this.#tls(), initialCluster }
+    await promoteSelf(own, { signal, log, onWaiting: (reason) => (this.#notVoting = reason) })
+    this.#notVoting = undefined
+    log.info('this member of etcd votes')
+  }
+
+  /** Keeps what is known of the members, and starts etcd anew with the timing for several once it is not alone. */
+  async #followMembers(context: StartContext): Promise<void> {
+    const { signal, log } = context
+    const { vars } = this.#options
+    const peerUrl = etcdPeerUrl(this.#options)
+    let { alone } = await etcdStart(vars)
+    let hasCompany = false
+    for (;;) {
+      try {
+        if (hasCompany) {
+          await this.#restart(context)
+          alone = false
+          hasCompany = false
+        }
+        const members = await withDeadline(signal, ASK_TIMEOUT_MS, (deadline) =>
+          fetchMembers(peerUrl, { tls: this.#tls(), signal: deadline }),
+        )
+        await rememberMembers(vars, members)
+        hasCompany = alone && members.length > 1
+        if (hasCompany) continue
+      } catch (err) {
+        signal.throwIfAborted()
+        const message = hasCompany ? 'etcd cannot be started again' : 'members of etcd not known yet'
+        log[hasCompany ? 'error' : 'debug'](message, { err: errorMessage(err) })
+      }
+      await sleep(alone ? LOOK_EVERY_MS : REMEMBER_EVERY_MS, { signal })
+    }
+  }
+
+  /** Asks the others, since etcd itself has ended then. */
+  async #lookForRemoval(signal: AbortSignal): Promise<void> {
+    const own = etcdPeerUrl(this.#options)
+    const urls = (await rememberedMembers(this.#options.vars)).flatMap(({ peerUrls }) => peerUrls)
+    if (this.#isRemoved || !(await hasEtcdLog(this.#options.vars))) return
+    for (const url of urls.filter((other) => other !== own)) {
+      const members = await withDeadline(signal, ASK_TIMEOUT_MS, (deadline) =>
+        fetchMembers(url, { tls: this.#tls(), signal: deadline }),
+      ).catch(() => undefined)
+      if (members === undefined) continue
+      this.#isRemoved = !members.some(({ peerUrls }) => peerUrls.includes(own))
+      if (this.#isRemoved) this.#deps.onRemoved()
+      return
+    }
+  }
+
+  async #restart(context: StartContext): Promise<void> {
+    context.log.info('etcd starts again, with the timing for several members')
+    await this.#process.stop()
+    await this.#process.start(context)
+  }
+
+  #tls(): EtcdTls {
+    return etcdTls(this.#deps.pki.material())
+  }
+}
+
+/** With what this controller speaks to etcd. */
+export function etcdTls({ authorities, leaves }: PkiMaterial): EtcdTls {
+  const { certPem = '', keyPem = '' } = leaves.etcdClient ?? {}
+  return { caPem: authorities.etcdCa.certPem, certPem, keyPem }
+}
+
+function etcdProcess(options: ControllerOptions, deps: EtcdDeps): ProcessComponent {
   const { vars, users } = options
   return new ProcessComponent(
     {
       name: 'etcd',
       after: ['certificates'],
       prepare: async ({ signal }) => {
-        const [path] = await Promise.all([
+        const [path, start] = await Promise.all([
           deps.binaries.stage('etcd', { signal }),
+          etcdStart(vars),
           ensureDir(vars.etcdDataDir, { mode: modes.etcdDataDir, ...users.etcd }),
         ])
         return {
           name: 'etcd',
           path,
-          args: etcdArgs(options),
+          args: etcdArgs(options, start),
           env: goRuntime.etcd,
           user: users.etcd,
           pidFile: join(vars.runDir, 'etcd.pid'),
@@ -44,46 +204,4 @@ export function etcd(options: ControllerOptions, deps: ControllerDeps & { readon
     },
     deps,
   )
-}
-
-/**
- * A member that is alone still waits a random part of its election timeout before it leads, at every start: on average
- * 0.5 s of the second that is etcd's default. With nobody to agree with, short times cost nothing; with other members
- * etcd's defaults (100 and 1000 ms) are right, as they allow for the network.
- */
-const singleMemberTiming = { 'heartbeat-interval': '20', 'election-timeout': '100' } as const
-
-/** Command line of etcd. Pure: a golden file pins it. */
-export function etcdArgs(options: ControllerOptions): string[] {
-  const { vars, spec, nodeName, logLevels } = options
-  const { peerAddress, extraArgs, rawArgs } = spec.storage.etcd
-  const pki = (name: string): string => join(vars.etcdPkiDir, name)
-  const clientUrl = `https://127.0.0.1:${ports.etcdClient}`
-  const peerUrl = `https://${joinHostPort(peerAddress, ports.etcdPeer)}`
-  const flags: Flags = {
-    name: nodeName,
-    'data-dir': vars.etcdDataDir,
-    'listen-client-urls': clientUrl,
-    'advertise-client-urls': clientUrl,
-    'listen-peer-urls': peerUrl,
-    'initial-advertise-peer-urls': peerUrl,
-    // Counts at the first start only; later the data directory says who is a member.
-    'initial-cluster': `${nodeName}=${peerUrl}`,
-    'initial-cluster-state': 'new',
-    'trusted-ca-file': pki('ca.crt'),
-    'cert-file': pki('server.crt'),
-    'key-file': pki('server.key'),
-    'client-cert-auth': 'true',
-    'peer-trusted-ca-file': pki('ca.crt'),
-    'peer-cert-file': pki('peer.crt'),
-    'peer-key-file': pki('peer.key'),
-    'peer-client-cert-auth': 'true',
-    'tls-min-version': 'TLS1.2',
-    'cipher-suites': tlsFlags['tls-cipher-suites'],
-    'log-level': logLevels['etcd'] ?? 'info',
-    ...singleMemberTiming,
-    // kube-apiserver's watch caches follow the store by these notifications; etcd's default is 10 minutes.
-    'watch-progress-notify-interval': '5s',
-  }
-  return mergeExtraArgs(flags, extraArgs, rawArgs)
 }

@@ -21,9 +21,14 @@ export type LeafName =
   | 'etcdClient'
   | 'etcdServer'
   | 'etcdPeer'
+  | 'controlApi'
+  | 'controlApiClient'
 
 /** User name with which kube-apiserver calls kubelets; RBAC binds it to system:kubelet-api-admin. */
 export const kubeletClientUser = 'kube-apiserver-kubelet-client'
+
+/** User name with which the join API reads tokens; RBAC binds it to no more than that. */
+export const controlApiUser = 'k0s:api'
 
 /** Common name of the client certificate of the aggregation layer. */
 export const frontProxyClientName = 'front-proxy-client'
@@ -76,6 +81,7 @@ export function pkiPlan(options: ControllerOptions): PkiPlan {
     },
     leaves: {
       ...clusterLeaves(options, inPki, validity.leaf),
+      ...(options.joinable ? controlApiLeaves(options, inPki, validity.leaf) : {}),
       ...(storageComponent(spec) === 'etcd' ? etcdLeaves(options, inEtcd, inPki, validity.etcdLeaf) : {}),
     },
     serviceAccount: {
@@ -147,6 +153,26 @@ function clusterLeaves(
     },
     controllerManager: client(inPki('ccm', users.apiServer), 'system:kube-controller-manager'),
     scheduler: client(inPki('scheduler', users.scheduler), 'system:kube-scheduler'),
+  }
+}
+
+/** The join API gets them over its standard input: the files are root's. */
+function controlApiLeaves(
+  { spec, nodeName }: ControllerOptions,
+  inPki: InFolder,
+  validForMs: number,
+): Readonly<Partial<Record<LeafName, LeafPlan>>> {
+  const base = { signedBy: 'ca', organizations: [], validForMs } as const
+  const serving = servingNames({ spec, nodeName })
+  return {
+    controlApi: { ...base, files: inPki('k0s-api'), commonName: 'k0s-api', ...serving, usages: ['server'] },
+    controlApiClient: {
+      ...base,
+      files: inPki('k0s-api-client'),
+      commonName: controlApiUser,
+      ...noNames,
+      usages: ['client'],
+    },
   }
 }
 

@@ -34,6 +34,7 @@ export const clusterSpecSchema = section('The cluster.', {
       konnectivityUser: user('konnectivity-server'),
       kubeAPIserverUser: user('kube-apiserver'),
       kubeSchedulerUser: user('kube-scheduler'),
+      k0sApiUser: user('k0s-api'),
     }),
   }),
   telemetry: section('Without effect: nothing is ever reported.', {

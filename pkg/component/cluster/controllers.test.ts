@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'mocha'
+import { controllerFacts, controllerLease, type ControllerFacts } from '#pkg/component/cluster/controller-lease.ts'
+import { leftControllers } from '#pkg/component/cluster/left-controllers.ts'
+import { apiServers } from '#pkg/component/cluster/worker-config.ts'
+
+const facts: ControllerFacts = {
+  name: 'c0',
+  apiServer: '10.0.0.1:6443',
+  dnsNames: ['c0', 'api.example.org'],
+  ips: ['10.0.0.1'],
+  node: 'c0',
+}
+
+describe('controllers of a cluster', () => {
+  const now = new Date('2030-01-02T03:04:05.678Z')
+  const lease = controllerLease(facts, now)
+
+  it('tell the others what they need in their lease', () => {
+    assert.equal(lease.metadata.name, 'k0s-ctrl-c0')
+    assert.equal(lease.spec?.renewTime, '2030-01-02T03:04:05.678000Z')
+    assert.deepEqual(controllerFacts(lease), facts)
+    const renewed = controllerLease(facts, new Date(now.getTime() + 10_000), {
+      ...lease,
+      metadata: { ...lease.metadata, resourceVersion: '7', labels: { mine: 'kept' } },
+    })
+    assert.equal(renewed.metadata.resourceVersion, '7')
+    assert.equal(renewed.metadata.labels?.['mine'], 'kept')
+    assert.equal(renewed.spec?.acquireTime, '2030-01-02T03:04:05.678000Z')
+  })
+
+  it('are not those who hold the lease of another name, or one without addresses', () => {
+    assert.equal(controllerFacts({ ...lease, metadata: { ...lease.metadata, name: 'w0' } }), undefined)
+    assert.equal(controllerFacts({ ...lease, spec: { ...lease.spec, holderIdentity: 'c1' } }), undefined)
+    assert.equal(controllerFacts({ ...lease, metadata: { ...lease.metadata, annotations: {} } }), undefined)
+  })
+
+  it('are told to workers each once, in one order, this one among them', () => {
+    assert.deepEqual(apiServers(['b:1'], [{ apiServer: 'c:1' }, { apiServer: 'a:1' }, { apiServer: 'b:1' }]), [
+      'a:1',
+      'b:1',
+      'c:1',
+    ])
+  })
+
+  it('have left when etcd does not know them, or after an hour without etcd', () => {
+    const expired = (name: string, ms: number) => ({ ...facts, name, expiredMs: () => ms })
+    const names = (members: readonly string[] | undefined): readonly string[] =>
+      leftControllers([expired('c0', 1), expired('c1', 3_600_001)], members).map(({ name }) => name)
+    assert.deepEqual(names(['c0']), ['c1'])
+    assert.deepEqual(names(['c0', 'c1']), [])
+    assert.deepEqual(names(undefined), ['c1'])
+  })
+})

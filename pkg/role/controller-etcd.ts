@@ -1,0 +1,32 @@
+import { storageComponent, type ControllerOptions } from '#pkg/component/controller/context.ts'
+import type { PkiSource } from '#pkg/component/controller/certificates.ts'
+import { etcdTls } from '#pkg/component/controller/etcd.ts'
+import { etcdPeerUrl } from '#pkg/component/controller/etcd-args.ts'
+import { ports } from '#pkg/constant/ports.ts'
+import type { EtcdMember } from '#pkg/etcd/member.ts'
+import { fetchMembers } from '#pkg/etcd/peer.ts'
+
+/** The members of the etcd that this controller is one of. */
+export interface EtcdMembership {
+  /** Asked at the peer port of this host. @throws EtcdError */
+  members(signal: AbortSignal): Promise<readonly EtcdMember[]>
+  /** Removes the member at that URL. Loads etcd3. @throws EtcdError, MembershipRefusedError */
+  leave(peerUrl: string): Promise<void>
+}
+
+/** Undefined where the controllers run no etcd. */
+export function etcdMembership(own: ControllerOptions, pki: PkiSource): EtcdMembership | undefined {
+  if (storageComponent(own.spec) !== 'etcd') return undefined
+  return {
+    members: (signal) => fetchMembers(etcdPeerUrl(own), { tls: etcdTls(pki.material()), signal }),
+    leave: async (peerUrl) => {
+      const [{ EtcdClient }, { leaveCluster }] = await Promise.all([
+        import('#pkg/etcd/client.ts'),
+        import('#pkg/etcd/leave.ts'),
+      ])
+      const tls = etcdTls(pki.material())
+      await using client = new EtcdClient({ endpoints: [`https://127.0.0.1:${String(ports.etcdClient)}`], tls })
+      await leaveCluster(peerUrl, client)
+    },
+  }
+}
