@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Cluster } from '#inttest/common/cluster.ts'
+import { eventually } from '#inttest/common/eventually.ts'
+import type { Host } from '#inttest/common/host.ts'
+import { startPods } from '#inttest/common/pods.ts'
+import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { LoopbackWriter } from '#inttest/ha/writer.ts'
+
+/** Writes have to go on by themselves; how soon is printed. */
+const INTERRUPTION_MS = 30_000
+
+/** SIGKILL to all that the product runs on a host, its supervisor first; the host itself goes on. */
+async function killAll(host: Host): Promise<void> {
+  const processes = (await host.processes()).filter(({ name }) => name !== 'sleep')
+  for (const { pid } of processes.toSorted((a, b) => a.startTicks - b.startTicks)) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code !== 'ESRCH') throw err // it went with its parent
+    }
+  }
+}
+
+describe('three controllers and two workers', () => {
+  const cluster: Cluster = newCluster('ha', { controllers: 3, workers: 2 })
+  const [first, second, third] = cluster.controllers as readonly [Host, Host, Host]
+  let failed = false
+
+  before(async function () {
+    this.timeout(600_000)
+    await cluster.down()
+    await cluster.up()
+  })
+  afterEach(function () {
+    failed ||= this.currentTest?.state === 'failed'
+  })
+  after(async () => {
+    if (failed) await cluster.saveLogs(join(testLogs, 'ha'))
+    await cluster.down()
+  })
+
+  const members = async (at: Host): Promise<readonly string[]> => {
+    const { stdout, stderr, code } = await at.k0s(['etcd', 'member-list'])
+    assert.equal(code, 0, stderr)
+    return Object.keys((JSON.parse(stdout) as { members: object }).members).sort()
+  }
+  const roles = async (at: Host): Promise<string> => (await at.k0s(['etcd', 'member-list', '-o', 'table'])).stdout
+  const names = cluster.controllers.map(({ name }) => name)
+  const addresses = cluster.controllers.map(({ address }) => `${address}:6443`).sort()
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a few fields of any kind
+  const json = async (at: Host, args: readonly string[]): Promise<any> => {
+    const { stdout, stderr, code } = await at.k0s(['kubectl', 'get', ...args, '-o', 'json', '--request-timeout=5s'])
+    assert.equal(code, 0, stderr)
+    return JSON.parse(stdout)
+  }
+
+  it('are members of etcd that vote, in the eyes of each', async () => {
+    for (const host of cluster.controllers) {
+      assert.deepEqual(await members(host), names)
+      assert.ok(!(await roles(host)).includes('learner'))
+    }
+  })
+
+  it('show the workers as nodes, and only them', async () => {
+    for (const host of cluster.controllers) {
+      const { items } = await json(host, ['nodes'])
+      assert.deepEqual(
+        items.map(({ metadata }: { metadata: { name: string } }) => metadata.name).sort(),
+        cluster.workers.map(({ name }) => name),
+      )
+    }
+  })
+
+  it('share their authority and the keys of service accounts', async () => {
+    const files = ['ca.crt', 'ca.key', 'sa.key', 'sa.pub', 'etcd/ca.crt']
+    for (const file of files) {
+      const texts = await Promise.all(cluster.controllers.map((host) => host.must(['cat', `/var/lib/k0s/pki/${file}`])))
+      assert.equal(new Set(texts).size, 1, file)
+    }
+  })
+
+  it('run the join API as a user that can read nothing of theirs', async () => {
+    for (const host of cluster.controllers) {
+      const found = (await host.processes()).filter(({ argv }) => argv.at(-1) === 'api')
+      assert.equal(found.length, 1)
+      const status = await host.must(['cat', `/proc/${String(found[0]!.hostPid)}/status`])
+      const uid = /^Uid:\t(\d+)/m.exec(status)?.[1]
+      assert.equal((await host.must(['id', '-u', 'k0s-api'])).trim(), uid)
+    }
+  })
+
+  it('are known to the workers, also on their disks', async () => {
+    await eventually('the workers know all controllers', 30_000, async () => {
+      for (const worker of cluster.workers) {
+        const remembered = JSON.parse(await worker.must(['cat', '/var/lib/k0s/worker-config.json'])) as {
+          config: { apiServerAddresses: readonly string[] }
+        }
+        assert.deepEqual(remembered.config.apiServerAddresses, addresses)
+      }
+    })
+  })
+
+  it('are the endpoints of the kubernetes Service', async () => {
+    await eventually('three endpoints', 30_000, async () => {
+      const slice = await json(first, ['endpointslice', 'kubernetes'])
+      const ips = slice.endpoints.flatMap(({ addresses: list }: { addresses: string[] }) => list).sort()
+      assert.deepEqual(ips, cluster.controllers.map(({ address }) => address).sort())
+    })
+  })
+
+  it('lead one at a time', async () => {
+    const lease = await json(second, ['lease', '-n', 'kube-system', 'k0s-leader'])
+    assert.ok(names.includes(lease.spec.holderIdentity as string))
+  })
+
+  describe('under fifty writes a second through the loopback address of a worker', () => {
+    let writer: LoopbackWriter
+
+    before(async () => {
+      await startPods(cluster, [{ name: 'witness', node: cluster.worker.name }])
+      writer = new LoopbackWriter(cluster, cluster.worker)
+      await writer.start()
+    })
+    after(() => writer.stop())
+
+    const others = (host: Host): readonly Host[] => cluster.controllers.filter((other) => other !== host)
+    /** What users notice: how long nobody could write, and when exec works again. */
+    const afterwards = async (host: Host, beganMs: number, what: string): Promise<void> => {
+      const [other] = others(host) as [Host]
+      await eventually('exec works through another controller', 60_000, async () => {
+        const { code, stderr } = await other.k0s(['kubectl', 'exec', 'witness', '--', 'hostname'], {
+          timeoutMs: 10_000,
+        })
+        assert.equal(code, 0, stderr)
+      })
+      const execMs = Date.now() - beganMs
+      await eventually('writes go on', 60_000, async () => {
+        const newest = (await writer.acknowledged()).at(-1)?.atMs ?? 0
+        assert.ok(newest > Date.now() - 1_000, 'no write for a second')
+      })
+      const gapMs = await writer.longestGapMs(beganMs - 1_000)
+      console.log(
+        `      ${what} of ${host.name}: no write for ${(gapMs / 1_000).toFixed(1)} s, exec after ${(execMs / 1_000).toFixed(1)} s`,
+      )
+      assert.ok(gapMs < INTERRUPTION_MS, `no write for ${String(gapMs)} ms`)
+    }
+    const healthyAgain = async (host: Host): Promise<void> => {
+      await eventually('etcd is whole again', 60_000, async () => {
+        for (const other of cluster.controllers) assert.deepEqual(await members(other), names)
+        const { code, stderr } = await host.k0s(['kubectl', 'get', '--raw', '/readyz', '--request-timeout=5s'])
+        assert.equal(code, 0, stderr)
+      })
+    }
+
+    for (const [index, what] of [0, 1, 2].flatMap((i) => [[i, 'kill -9'] as const, [i, 'power-off'] as const])) {
+      it(`survive a ${what} of controller-${String(index)}`, async () => {
+        const host = cluster.controllers[index]!
+        const beganMs = Date.now()
+        if (what === 'power-off') await host.powerOff()
+        else await killAll(host)
+        await afterwards(host, beganMs, what)
+        if (what === 'power-off') await host.boot()
+        await cluster.restart(host)
+        await healthyAgain(host)
+      }).timeout(300_000)
+    }
+
+    it('lose no acknowledged write', () => writer.verify())
+  })
+
+  describe('one of which is gone', () => {
+    it('let a worker start while the controller that it joined with is gone', async () => {
+      const [, worker] = cluster.workers as [Host, Host]
+      await first.powerOff()
+      await worker.powerOff()
+      await worker.boot()
+      await cluster.restart(worker)
+      await eventually('the worker is Ready', 60_000, async () => {
+        const node = await json(second, ['node', worker.name])
+        const ready = node.status.conditions.find(({ type }: { type: string }) => type === 'Ready')
+        assert.equal(ready.status, 'True')
+      })
+      await first.boot()
+      await cluster.restart(first)
+    }).timeout(300_000)
+
+    it('let one go and come back: lease and addresses go with it', async () => {
+      const { code, stderr } = await third.k0s(['etcd', 'leave'])
+      assert.equal(code, 0, stderr)
+      assert.deepEqual(await members(first), names.slice(0, 2))
+      await eventually('it stops by itself', 90_000, async () => {
+        assert.notEqual((await third.k0s(['status'])).code, 0)
+      })
+      const log = await readFile(join(third.dir, 'k0s.log'), 'utf8')
+      assert.match(log, /has been removed from the members of etcd; "k0s reset"/)
+      await eventually('its lease and its address are gone', 120_000, async () => {
+        const { items } = await json(first, ['leases', '-n', 'kube-node-lease'])
+        const leases = items.map(({ metadata }: { metadata: { name: string } }) => metadata.name)
+        assert.ok(!leases.includes(`k0s-ctrl-${third.name}`))
+        const remembered = JSON.parse(await cluster.worker.must(['cat', '/var/lib/k0s/worker-config.json'])) as {
+          config: { apiServerAddresses: readonly string[] }
+        }
+        assert.ok(!remembered.config.apiServerAddresses.includes(`${third.address}:6443`))
+      })
+      const reset = await third.k0s(['reset'])
+      assert.equal(reset.code, 0, reset.stderr)
+      await cluster.joinController(third, second)
+      assert.deepEqual(await members(first), names)
+    }).timeout(300_000)
+  })
+})
