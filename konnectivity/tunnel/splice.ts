@@ -27,6 +27,9 @@ const STALL_MS = 3_600_000
 /** A source is paused once this many of its bytes wait in the sink; it goes on when they are gone. */
 const PAUSE_ABOVE_BYTES = 256 * 1024
 
+/** Chunks from this size on wait for those that are read with them. */
+const GATHER_FROM_BYTES = 4 * 1024
+
 /**
  * Copies between two duplex streams until both are done. INVARIANTS:
  * - a source is read no faster than its sink takes it, and a blocked direction does not hold up the other;
@@ -86,6 +89,7 @@ export class Splice {
       // A sink that is gone takes no bytes, but reading goes on so that closing does not turn into a reset.
       if (sink.writableEnded || sink.destroyed) return
       this.#timer?.refresh()
+      if (chunk.length >= GATHER_FROM_BYTES) gather(sink)
       if (!sink.write(chunk) && sink.writableLength > PAUSE_ABOVE_BYTES) source.pause()
     })
     sink.on('drain', () => source.resume())
@@ -148,6 +152,13 @@ export class Splice {
     if (undelivered === 0 || this.#stalledMs >= STALL_MS) this.destroy()
     else this.#timer?.refresh()
   }
+}
+
+/** What is read in one turn of the event loop leaves in one write: TLS gives out records of 16 KiB and less. */
+function gather(sink: Duplex): void {
+  if (sink.writableCorked > 0) return
+  sink.cork()
+  setImmediate(() => sink.uncork())
 }
 
 function isBlocked(end: Duplex): boolean {
