@@ -120,6 +120,16 @@ describe('agents with a token of a service account, reviewed by kube-apiserver',
     await cluster.controller.write(TOKEN, await issued())
     await server.untilAgents(1)
   })
+
+  it('are reviewed with the account of the pod that the server is in, where it has no kubeconfig', async () => {
+    await server.running.signal('SIGKILL')
+    await account(cluster)
+    server = await startServer(cluster, 'pod')
+    await startAgent(await issued('other'))
+    await refused()
+    await cluster.controller.write(TOKEN, await issued())
+    await server.untilAgents(1)
+  })
 })
 
 async function certificates(cluster: Cluster): Promise<void> {
@@ -133,18 +143,32 @@ async function certificates(cluster: Cluster): Promise<void> {
   }
 }
 
-async function startServer(cluster: Cluster): Promise<TunnelServer> {
+/** What a pod of a service account that may review tokens finds in it. */
+async function account(cluster: Cluster): Promise<void> {
+  const name = 'konnectivity-server'
+  await cluster.mustKubectl(['create', 'serviceaccount', name, '-n', 'kube-system'])
+  const subject = `--serviceaccount=kube-system:${name}`
+  await cluster.mustKubectl(['create', 'clusterrolebinding', name, '--clusterrole=system:auth-delegator', subject])
+  const input = await cluster.mustKubectl(['create', 'token', name, '-n', 'kube-system'])
+  const dir = '/var/run/secrets/kubernetes.io/serviceaccount'
+  const script = `mkdir -p ${dir} && cat >${dir}/token && cp /var/lib/k0s/pki/ca.crt ${dir}/`
+  await cluster.controller.must(['sh', '-c', script], { input })
+}
+
+async function startServer(cluster: Cluster, access: 'kubeconfig' | 'pod' = 'kubeconfig'): Promise<TunnelServer> {
   const host = cluster.controller
   const flags = { frontend: 'http-connect-uds', address: host.address, pki: PKI, index: INDEX } as const
+  const pod = ['env', `KUBERNETES_SERVICE_HOST=${host.address}`, 'KUBERNETES_SERVICE_PORT=6443']
   const argv = [
+    ...(access === 'pod' ? pod : []),
     ...serverProgram().argv,
     ...serverArgs(flags).filter((arg) => !arg.startsWith('--cluster-ca-cert=')),
     '--agent-namespace=kube-system',
     `--agent-service-account=${ACCOUNT}`,
     `--authentication-audience=${AUDIENCE}`,
-    '--kubeconfig=/var/lib/k0s/pki/admin.conf',
+    ...(access === 'pod' ? [] : ['--kubeconfig=/var/lib/k0s/pki/admin.conf']),
   ]
-  const server = new TunnelServer(new Running(await host.spawn(argv, 'server'), { host, argv, log: 'server' }), flags)
+  const server = new TunnelServer(new Running(await host.spawn(argv, `server-${access}`), { host, argv, log: `server-${access}` }), flags)
   await eventually('the server answers', 30_000, () => server.metrics())
   return server
 }
