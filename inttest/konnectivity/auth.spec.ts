@@ -168,7 +168,10 @@ async function startServer(cluster: Cluster, access: 'kubeconfig' | 'pod' = 'kub
     `--authentication-audience=${AUDIENCE}`,
     ...(access === 'pod' ? [] : ['--kubeconfig=/var/lib/k0s/pki/admin.conf']),
   ]
-  const server = new TunnelServer(new Running(await host.spawn(argv, `server-${access}`), { host, argv, log: `server-${access}` }), flags)
+  const server = new TunnelServer(
+    new Running(await host.spawn(argv, `server-${access}`), { host, argv, log: `server-${access}` }),
+    flags,
+  )
   await eventually('the server answers', 30_000, () => server.metrics())
   return server
 }
