@@ -192,7 +192,11 @@ export class Backend {
   }
 }
 
+const MAX_DIAL_ID = 2n ** 63n - 1n
+let lastDialId = randomBytes(8).readBigUInt64BE() & MAX_DIAL_ID
+
 /** Unique to this process; not the frontend's own number, which another frontend could have chosen too. */
 function dialId(): bigint {
-  return randomBytes(8).readBigUInt64BE() >> 1n
+  lastDialId = (lastDialId + 1n) & MAX_DIAL_ID
+  return lastDialId
 }

@@ -85,13 +85,15 @@ export class ConnectFrontend {
       outcome.connection.destroy(new Error('the client went away'))
       return
     }
-    socket.write('HTTP/1.1 200 Connection Established\r\n\r\n')
+    socket.write(ESTABLISHED)
     this.#deps.connections.add(socket, outcome.connection, {
       holdBackMs: early ? 0 : HOLD_BACK_MS,
       traffic: outcome.traffic,
     })
   }
 }
+
+const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection Established\r\n\r\n')
 
 /** While the dial runs, reads on to notice a client that leaves; puts what it read back afterwards. */
 class EarlyBytes {

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { withoutStack } from '#pkg/errors/without-stack.ts'
 
 /** How two ends are joined. */
 export interface SpliceOptions {
@@ -134,8 +135,9 @@ export class Splice {
     }
     // 'end' was emitted, so all that was read has been written to `other`, which now flushes and goes too.
     // With an error, so that an HTTP/2 stream is reset: without one its peer would read a regular end.
-    if (!end.readableEnded || this.#error !== undefined) other.destroy(this.#error ?? new Error('other end vanished'))
-    else this.#linger()
+    if (!end.readableEnded || this.#error !== undefined) {
+      other.destroy(this.#error ?? withoutStack(() => new Error('other end vanished')))
+    } else this.#linger()
     other.resume()
   }
 

@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream'
+import { withoutStack } from '#pkg/errors/without-stack.ts'
 import { encodeFields } from '#pkg/http2/hpack.ts'
 import { NOTHING } from '#pkg/http2/payload.ts'
 import { ErrorCode } from '#pkg/http2/protocol.ts'
@@ -89,7 +90,8 @@ export class Http2Duplex extends Duplex implements StreamListener {
     this.#closed = true
     if (this.writableFinished && this.#remoteEnded) return
     // Behind its own end a peer may say so that it wants nothing more.
-    const error = this.#remoteEnded && errorCode === ErrorCode.noError ? undefined : new StreamResetError(errorCode)
+    const regular = this.#remoteEnded && errorCode === ErrorCode.noError
+    const error = regular ? undefined : withoutStack(() => new StreamResetError(errorCode))
     if (!this.#remoteEnded || this.readableEnded) this.destroy(error)
     else {
       // What came before the peer's end is still to be read.
