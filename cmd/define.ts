@@ -1,4 +1,5 @@
 import type { FlagTable, FlagValues } from '#cmd/flags/flag.ts'
+import type { GivenFlag } from '#cmd/flags/parse.ts'
 
 /** A command as data: what help, the reference and the parser know of it, and the one call that runs it. */
 export interface CommandDefinition<F extends FlagTable = FlagTable> {
@@ -44,6 +45,8 @@ export interface Invocation<F extends FlagTable = FlagTable> {
   readonly args: readonly string[]
   /** Long names of the flags on the command line. */
   readonly changed: ReadonlySet<string>
+  /** The flags of the command line as it has them, for handing them on. */
+  readonly given: readonly GivenFlag[]
   readonly io: CommandIo
 }
 

@@ -12,6 +12,7 @@ import { konnectivityServer } from '#cmd/konnectivity-server.ts'
 import { kubeconfigAdmin, kubeconfigCreate } from '#cmd/kubeconfig.ts'
 import { kubectl } from '#cmd/kubectl.ts'
 import { reset } from '#cmd/reset.ts'
+import { start } from '#cmd/start.ts'
 import { status, statusComponents } from '#cmd/status.ts'
 import { stop } from '#cmd/stop.ts'
 import { sysinfo } from '#cmd/sysinfo.ts'
@@ -33,6 +34,7 @@ export const commands: readonly CommandDefinition[] = [
   ctr,
   status,
   statusComponents,
+  start,
   stop,
   reset,
   configCreate,

@@ -1,53 +1,194 @@
-import { defineCommand } from '#cmd/define.ts'
+import { resolve } from 'node:path'
 import { controllerCommandFlags } from '#cmd/controller.ts'
+import { defineCommand, type CommandIo, type Invocation } from '#cmd/define.ts'
 import * as flag from '#cmd/flags/kinds.ts'
+import { varsOf } from '#cmd/flags/shared.ts'
 import { workerOptions } from '#cmd/flags/worker.ts'
+import { requireRoot } from '#cmd/require-root.ts'
 import { joinTokenArg, workerCommandFlags } from '#cmd/worker.ts'
-import { K0sError } from '#pkg/errors/error.ts'
-
-/** The feature of this command is not there yet. */
-export class NotAvailableError extends K0sError {
-  override readonly code = 'ERR_NOT_AVAILABLE'
-}
+import { UsageError } from '#pkg/errors/usage.ts'
+import type { ServiceRole } from '#pkg/install/service.ts'
 
 const serviceFlags = {
-  force: flag.bool('replace a service that is there'),
-  env: flag.array('environment of the service, NAME=VALUE; repeat for more', { short: 'e', valueName: 'name=value' }),
-  start: flag.bool('start the service at once'),
+  force: flag.bool('replace the service that is there'),
+  env: flag.array('environment of the service: NAME=value, or NAME for the value it has now; repeat for more', {
+    short: 'e',
+    valueName: 'name=value',
+  }),
+  start: flag.bool('start the service at once, or restart it if it runs with other settings'),
 }
+
+const controllerFlags = { ...controllerCommandFlags, ...serviceFlags }
+const workerFlags = { ...workerCommandFlags, ...serviceFlags }
+
+/** Time that a role gets to stop when nothing asks for more; OpenRC's and systemd's are the same, seconds. */
+const STOP_TIMEOUT_SECONDS = 90
+/** What a controller needs beside its API server's time to stop, seconds. */
+const STOP_MARGIN_SECONDS = 30
 
 export const installController = defineCommand({
   id: 'install controller',
   aliases: ['install server'],
-  summary: 'Install a controller as a service of this host (not available yet)',
-  description: 'Checks its flags, which are those of "k0s controller", and says how to run it instead.',
+  summary: 'Install a controller as a service of this host',
+  description:
+    'Takes the flags of "k0s controller" and makes a service of systemd or OpenRC that starts at boot, and the system users of the control plane. A join token and the environment are kept in files that only root reads.',
   examples: [
     { description: 'A controller', command: 'install controller' },
     { description: 'One that says that it runs no pods', command: 'install controller --enable-worker=false' },
+    { description: 'With a configuration, started at once', command: 'install controller -c k0s.yaml --start' },
   ],
   args: [joinTokenArg],
-  flags: { ...controllerCommandFlags, ...serviceFlags },
-  run: ({ flags }) => {
+  flags: controllerFlags,
+  run: async (invocation) => {
+    const { flags } = invocation
     workerOptions(flags)
-    return Promise.reject(notAvailable('controller'))
+    for (const name of ['init-only', 'dry-run'] as const) {
+      if (flags[name]) throw new UsageError(`--${name} is for "k0s controller": a service of it would end at once`)
+    }
+    if (flags.config === '-') {
+      throw new UsageError('a service has no standard input: put the configuration in a file and name it with --config')
+    }
+    if (flags.single && (invocation.args.length > 0 || flags['token-file'] !== undefined)) {
+      throw new UsageError('--single cannot be combined with a join token: such a node is a whole cluster')
+    }
+    requireRoot(invocation.io, 'install controller')
+    const apiServerSeconds = Math.ceil(flags['api-server-stop-timeout'] / 1_000)
+    await install('controller', invocation, {
+      users: async () => {
+        const { assertReachable } = await import('#pkg/install/reachable.ts')
+        await assertReachable(resolve(invocation.io.self), 'the executable')
+        await assertReachable(flags['data-dir'], 'the data directory')
+        return controllerUsers(flags)
+      },
+      stopTimeoutSeconds: Math.max(STOP_TIMEOUT_SECONDS, apiServerSeconds + STOP_MARGIN_SECONDS),
+    })
   },
 })
 
 export const installWorker = defineCommand({
   id: 'install worker',
-  summary: 'Install a worker as a service of this host (not available yet)',
-  description: 'Checks its flags, which are those of "k0s worker", and says how to run it instead.',
-  examples: [{ description: 'A worker', command: 'install worker --token-file /etc/k0s/token' }],
+  summary: 'Install a worker as a service of this host',
+  description:
+    'Takes the flags of "k0s worker" and makes a service of systemd or OpenRC that starts at boot. A join token and the environment are kept in files that only root reads.',
+  examples: [
+    { description: 'A worker', command: 'install worker --token-file /etc/k0s/token' },
+    { description: 'Started at once', command: 'install worker --token-file /etc/k0s/token --start' },
+    {
+      description: 'With a proxy for the images',
+      command: 'install worker --token-file /etc/k0s/token -e CONTAINERD_HTTPS_PROXY=http://10.0.0.1:3128',
+    },
+  ],
   args: [joinTokenArg],
-  flags: { ...workerCommandFlags, ...serviceFlags },
-  run: ({ flags }) => {
-    workerOptions(flags)
-    return Promise.reject(notAvailable('worker'))
+  flags: workerFlags,
+  run: async (invocation) => {
+    workerOptions(invocation.flags)
+    requireRoot(invocation.io, 'install worker')
+    await install('worker', invocation, {
+      users: () => Promise.resolve([]),
+      stopTimeoutSeconds: STOP_TIMEOUT_SECONDS,
+    })
   },
 })
 
-function notAvailable(role: string): NotAvailableError {
-  return new NotAvailableError(
-    `installing k0s as a service is not available in this version, nothing was changed; run "k0s ${role}" with the same flags in the foreground, or from a service of your own`,
+/** What the roles differ in. */
+interface RoleNeeds {
+  /** System users to make; looked up last, since it reads the configuration. */
+  users(): Promise<readonly string[]>
+  readonly stopTimeoutSeconds: number
+}
+
+async function install(
+  role: ServiceRole,
+  { flags, given, args, io }: Invocation<typeof workerFlags>,
+  needs: RoleNeeds,
+): Promise<void> {
+  const [{ detectInitSystem }, { installService }, { parseEnvironment }, { runProgram }, { NoInitSystemError }] =
+    await Promise.all([
+      import('#pkg/install/detect.ts'),
+      import('#pkg/install/install.ts'),
+      import('#pkg/install/environment-file.ts'),
+      import('#pkg/install/run-program.ts'),
+      import('#pkg/install/errors.ts'),
+    ])
+  const executable = resolve(io.self)
+  const handedOn = given.filter(({ name }) => !Object.hasOwn(serviceFlags, name))
+  const roleFlags = handedOn.map(({ name, value }) => `--${name}=${value}`)
+  const init = await detectInitSystem()
+  if (init === undefined) {
+    const command = await foregroundCommand([executable, role, ...roleFlags], args)
+    throw new NoInitSystemError(
+      `this host runs no init system that k0s knows (systemd or OpenRC), nothing was changed; run k0s in the foreground: ${command}`,
+    )
+  }
+  const environment = parseEnvironment(flags.env, io.env)
+  const token = await joinToken(role, { argument: args[0], file: flags['token-file'], environment, io })
+  const result = await installService(
+    {
+      role,
+      executable,
+      flags: roleFlags,
+      environment,
+      token,
+      users: await needs.users(),
+      stopTimeoutSeconds: needs.stopTimeoutSeconds,
+      force: flags.force,
+    },
+    { init, run: runProgram },
   )
+  io.stdout(`k0s${role} ${result.changed ? 'is installed' : 'was installed already'} (${init.title}, ${result.path})\n`)
+  const { state } = await init.state(role)
+  if (flags.start && state === 'running' && result.changed) {
+    await init.stop(role, { timeoutMs: (needs.stopTimeoutSeconds + STOP_MARGIN_SECONDS) * 1_000 })
+    await init.start(role)
+  } else if (flags.start && state !== 'running') await init.start(role)
+  else if (result.changed) {
+    io.stdout(
+      state === 'running' ? 'it still runs with its former settings: k0s stop, k0s start\n' : 'start it: k0s start\n',
+    )
+  }
+}
+
+/**
+ * Checks the join token, and returns it where the service cannot read it by itself: given as an argument or in the
+ * environment of this command.
+ */
+async function joinToken(
+  role: ServiceRole,
+  sources: {
+    readonly argument: string | undefined
+    readonly file: string | undefined
+    readonly environment: Readonly<Record<string, string>>
+    readonly io: CommandIo
+  },
+): Promise<string | undefined> {
+  const [{ readToken }, { decodeJoinToken }, { FileError }] = await Promise.all([
+    import('#pkg/token/token-source.ts'),
+    import('#pkg/token/join-token.ts'),
+    import('#pkg/file/errors.ts'),
+  ])
+  const { argument, file, environment, io } = sources
+  const ofService = environment['K0S_TOKEN']
+  try {
+    const text = await readToken({ argument, file, environment: ofService ?? io.env['K0S_TOKEN'] })
+    if (text === undefined) return undefined
+    decodeJoinToken(text, role)
+    return file === undefined && ofService === undefined ? text : undefined
+  } catch (err) {
+    // An image may be prepared before its token is there.
+    if (!(err instanceof FileError) || err.errno !== 'ENOENT') throw err
+    io.stderr(`Warning: ${err.message}; the service does not start before it is there\n`)
+    return undefined
+  }
+}
+
+async function controllerUsers(flags: Invocation<typeof controllerFlags>['flags']): Promise<readonly string[]> {
+  const { loadNodeConfig } = await import('#pkg/config/load.ts')
+  const { spec } = await loadNodeConfig({ configFile: flags.config, vars: varsOf(flags), single: flags.single })
+  return Object.values(spec.installConfig.users)
+}
+
+/** A command line to copy; the token is not repeated. */
+async function foregroundCommand(words: readonly string[], args: readonly string[]): Promise<string> {
+  const { shellWord } = await import('#pkg/install/quote.ts')
+  return [...words.map(shellWord), ...args.map(() => `<${joinTokenArg.name}>`)].join(' ')
 }

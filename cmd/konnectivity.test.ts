@@ -88,11 +88,11 @@ describe('commands of the tunnel', function () {
     parseFlags(table, argv, { command: 'k0s', env: {} })
   const runServer = async (...argv: string[]): Promise<void> => {
     const { flags, changed } = parse(konnectivityServerFlags, argv)
-    await konnectivityServer.run({ flags, changed, args: [], io })
+    await konnectivityServer.run({ flags, changed, given: [], args: [], io })
   }
   const runAgent = async (...argv: string[]): Promise<void> => {
     const { flags, changed } = parse(konnectivityAgentFlags, argv)
-    await konnectivityAgent.run({ flags, changed, args: [], io })
+    await konnectivityAgent.run({ flags, changed, given: [], args: [], io })
   }
 
   it('take every flag of upstream', () => {

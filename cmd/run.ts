@@ -14,17 +14,17 @@ export interface RunDeps {
 export async function runCommand(definition: CommandDefinition, argv: readonly string[], deps: RunDeps): Promise<void> {
   const { io } = deps
   if (definition.passThrough === true) {
-    await definition.run({ flags: {}, args: argv, changed: new Set(), io })
+    await definition.run({ flags: {}, args: argv, changed: new Set(), given: [], io })
     return
   }
   const command = `k0s ${definition.id}`
-  const { flags, args, changed, help } = parseFlags(definition.flags, argv, { command, env: io.env })
+  const { flags, args, changed, given, help } = parseFlags(definition.flags, argv, { command, env: io.env })
   if (help) {
     await deps.showHelp(definition)
     return
   }
   checkArgs(command, definition.args ?? [], args)
-  await definition.run({ flags, args, changed, io })
+  await definition.run({ flags, args, changed, given, io })
 }
 
 /**

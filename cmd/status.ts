@@ -27,7 +27,9 @@ export const status = defineCommand({
       import('#pkg/status/render.ts'),
     ])
     const client = statusClient(varsOf(flags).statusSocket)
-    const info = flags['wait-ready'] ? await waitReadyWithProgress(io, client, flags.timeout) : await client.get()
+    const info = flags['wait-ready']
+      ? await waitReadyWithProgress(io, client, flags.timeout)
+      : await withServiceHint(client.socketPath, () => client.get())
     io.stdout(renderStatus(info, flags.out))
   },
 })
@@ -51,10 +53,9 @@ export const statusComponents = defineCommand({
       import('#pkg/status/render.ts'),
     ])
     const client = statusClient(varsOf(flags).statusSocket)
-    const [{ Components: components }, info] = await Promise.all([
-      client.get(),
-      client.components({ maxCount: flags['max-count'] }),
-    ])
+    const [{ Components: components }, info] = await withServiceHint(client.socketPath, () =>
+      Promise.all([client.get(), client.components({ maxCount: flags['max-count'] })]),
+    )
     io.stdout(renderComponents({ components, info }, flags.out))
   },
 })
@@ -66,4 +67,21 @@ async function waitReadyWithProgress(
 ) {
   const { waitReady } = await import('#pkg/status/wait.ts')
   return waitReady(client, { timeoutMs, onProgress: (line) => io.stderr(`${line}\n`) })
+}
+
+/** Where nothing answers but a service is installed, the error says how that one is. */
+async function withServiceHint<T>(socketPath: string, ask: () => Promise<T>): Promise<T> {
+  const { NotRunningError } = await import('#pkg/status/errors.ts')
+  try {
+    return await ask()
+  } catch (err) {
+    if (!(err instanceof NotRunningError)) throw err
+    const [{ installedService }, { serviceHint }] = await Promise.all([
+      import('#pkg/install/detect.ts'),
+      import('#pkg/install/start-stop.ts'),
+    ])
+    const service = await installedService()
+    if (service === undefined) throw err
+    throw new NotRunningError(socketPath, { cause: err, hint: await serviceHint(service) })
+  }
 }

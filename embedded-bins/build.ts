@@ -11,6 +11,7 @@ import { busyboxStep, calicoCrdsStep, pauseStep } from '#embedded-bins/other-ste
 import { OutputCache, writeAtomically } from '#embedded-bins/output-cache.ts'
 import { goPrograms } from '#embedded-bins/programs.ts'
 import { Progress, duration } from '#embedded-bins/progress.ts'
+import { rootfsSteps } from '#embedded-bins/rootfs-steps.ts'
 import { BuildError, keyOf } from '#embedded-bins/step.ts'
 import type { Outputs, Step, StepContext } from '#embedded-bins/step.ts'
 
@@ -54,6 +55,7 @@ async function main(): Promise<void> {
     pauseStep(folder),
     calicoCrdsStep(folder),
     busyboxStep(),
+    ...rootfsSteps(),
     ...imageSteps(toolchain.goarch),
   ]
   const steps = chosen(all, { ...values, only: values.only.flatMap((list) => list.split(',')) })
@@ -68,9 +70,9 @@ async function main(): Promise<void> {
 function chosen(all: readonly Step[], { tests, images, only }: Choice): readonly Step[] {
   const unknown = only.filter((word) => !all.some(({ name, group }) => word === name || word === group))
   if (unknown.length > 0) throw new BuildError(`--only ${unknown.join(',')}: no such step or group; --list names them`)
-  const asked = all.filter(({ name, group, forTests, forBenchmarks }) => {
+  const asked = all.filter(({ name, group, forTests, onRequest }) => {
     if (only.length > 0) return only.includes(name) || only.includes(group)
-    return (tests || !forTests) && forBenchmarks !== true && (!images || group === 'images')
+    return (tests || !forTests) && onRequest !== true && (!images || group === 'images')
   })
   const wanted = new Set(asked.flatMap(({ name }) => [name, ...imageSources(name)]))
   return all.filter(({ name }) => wanted.has(name))

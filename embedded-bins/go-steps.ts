@@ -36,7 +36,7 @@ export function goSteps(folder: string, toolchain: Toolchain): readonly Step[] {
     group: program.group,
     output: `${programFolders[program.use]}/${program.name}`,
     forTests: program.use === 'test' || program.use === 'test-image',
-    forBenchmarks: program.use === 'bench',
+    onRequest: program.use === 'bench',
     coldSeconds: program.coldSeconds,
     ...(program.cgo && { prepare: (context: StepContext) => requireC(program.cgo?.libraries ?? [], context) }),
     material: async () => [

@@ -10,8 +10,8 @@ export interface Step {
   readonly output: string
   /** Only the test suites need it. */
   readonly forTests: boolean
-  /** Only benchmarks need it: made when `--only` asks for it. */
-  readonly forBenchmarks?: boolean
+  /** Few need it, and it takes long: made only when `--only` asks for it. */
+  readonly onRequest?: boolean
   /** Seconds with empty caches; for the estimate that is shown. */
   readonly coldSeconds: number
   /** Sees to what the machine must have before `material` can be told, for instance a C library. */

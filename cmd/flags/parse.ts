@@ -8,8 +8,18 @@ export interface ParsedFlags<F extends FlagTable> {
   readonly args: readonly string[]
   /** Long names of the flags that the command line sets (not the environment). */
   readonly changed: ReadonlySet<string>
+  /** Each use of a flag on the command line, in order. */
+  readonly given: readonly GivenFlag[]
   /** `--help` or `-h` was given: nothing else was checked. */
   readonly help: boolean
+}
+
+/** One use of a flag. */
+export interface GivenFlag {
+  /** Long name. */
+  readonly name: string
+  /** Its value as another command line takes it, wherever that is run: paths are absolute. */
+  readonly value: string
 }
 
 /** What parsing needs to know beside the table. */
@@ -35,15 +45,17 @@ export function parseFlags<F extends FlagTable>(
   const values: Record<string, unknown> = {}
   for (const [name, flag] of Object.entries(table)) values[name] = defaultOf(flag, context.env)
   const changed = new Set<string>()
-  if (scan.help) return { flags: values as FlagValues<F>, args: scan.args, changed, help: true }
+  const given: GivenFlag[] = []
+  if (scan.help) return { flags: values as FlagValues<F>, args: scan.args, changed, given, help: true }
   for (const { name, shown, value } of scan.given) {
     const flag = flagOf(table, name)
     const parsed = parseValue(flag, shown, value)
     values[name] = changed.has(name) && flag.add !== undefined ? flag.add(values[name], parsed) : parsed
     changed.add(name)
+    given.push({ name, value: typeof parsed === 'string' ? parsed : value })
   }
   for (const name of changed) refuseUnavailable(flagOf(table, name), name, values[name])
-  return { flags: values as FlagValues<F>, args: scan.args, changed, help: false }
+  return { flags: values as FlagValues<F>, args: scan.args, changed, given, help: false }
 }
 
 interface Given {

@@ -43,6 +43,15 @@ describe('bad input ends in one line that says what to do, exit code 1, and noth
     await refused(['config', 'validate', '--config', '/mnt/bad.yaml'], expected)
   }
 
+  it('a service where there is no init system, with the command line for the foreground', async () => {
+    await refused(
+      ['install', 'controller', '--enable-worker=false', 'a-token'],
+      /runs no init system.*nothing was changed.*k0s controller --enable-worker=false <join-token>$/,
+    )
+    await refused(['install', 'worker', '--token-file', '/mnt/none'], /k0s worker --token-file=\/mnt\/none$/)
+    await refused(['start'], /runs no init system.*in the foreground/)
+  })
+
   it('an unknown configuration key, with its path', async () => {
     await withConfig('  network: { podCIRD: 10.1.0.0/16 }', /spec\.network\.podCIRD/)
   })

@@ -31,6 +31,15 @@ export function resetSteps({ worker }: Pick<ResetContext, 'worker'>): readonly R
   ]
 }
 
+/** What is reset. */
+export interface ResetOptions {
+  readonly vars: CfgVars
+  /** Steps of others, which run before everything else: services would start k0s again meanwhile. */
+  readonly first?: readonly ResetStep[]
+  /** Steps of others, which run when everything else is done: users may own files until then. */
+  readonly last?: readonly ResetStep[]
+}
+
 /**
  * Removes every trace of k0s from this host but /etc/k0s: processes, pods, mounts, interfaces, rules, control groups and
  * data. Data of volumes outside the data directory survives. Where no worker ran nothing outside of k0s's own directories
@@ -40,7 +49,7 @@ export function resetSteps({ worker }: Pick<ResetContext, 'worker'>): readonly R
  *   left
  */
 export async function resetNode(
-  { vars }: { readonly vars: CfgVars },
+  { vars, first = [], last = [] }: ResetOptions,
   { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
 ): Promise<readonly StepReport[]> {
   if (process.getuid?.() !== 0) throw new ResetError('k0s reset must run as root; use sudo')
@@ -57,7 +66,7 @@ export async function resetNode(
   await lockNode(vars, held)
   const worker = await workerRan(vars)
   const context = { vars, log, signal, run: runProgram(signal), root: '/', worker, unfinished: false }
-  const reports = await runSteps(resetSteps(context), context)
+  const reports = await runSteps([...first, ...resetSteps(context), ...last], context)
   const problems = reports.flatMap((report) => report.problems)
   if (problems.length > 0)
     throw new ResetError(

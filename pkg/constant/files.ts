@@ -9,6 +9,8 @@ export const modes = {
   etcdDataDir: 0o700,
   kineDbDir: 0o750,
   runDir: 0o755,
+  /** /etc/k0s. */
+  configDir: 0o755,
   certificate: 0o644,
   privateKey: 0o600,
   kubeconfig: 0o600,

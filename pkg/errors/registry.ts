@@ -144,9 +144,9 @@ export const errorRegistry = {
     summary: 'The node-local load balancer cannot open its loopback port.',
     remedy: 'Stop the program that holds the port, or choose another one.',
   },
-  ERR_NOT_AVAILABLE: {
-    summary: 'The feature is not part of this version.',
-    remedy: 'Do what the message says instead.',
+  ERR_NO_INIT_SYSTEM: {
+    summary: 'This host has no init system that k0s can make a service for.',
+    remedy: 'Run k0s in the foreground as the message says, from whatever starts programs on this host.',
   },
   ERR_NOT_CONTROLLER: {
     summary: 'The command needs a controller, and this host does not run one that can serve it.',
@@ -196,6 +196,10 @@ export const errorRegistry = {
     summary: 'Some traces of k0s could not be removed from the host.',
     remedy: 'Correct what the message names and run k0s reset again.',
   },
+  ERR_SERVICE: {
+    summary: 'The service of k0s is not as the command needs it, or the init system refused.',
+    remedy: "Do what the message says; `k0s status` and the init system's own log tell how the service is.",
+  },
   ERR_STATUS_NOT_RUNNING: {
     summary: 'Nothing answers at the status socket.',
     remedy: 'Start k0s, or name its socket with --status-socket.',
@@ -207,6 +211,10 @@ export const errorRegistry = {
   ERR_STATUS_TIMEOUT: {
     summary: 'The node did not become ready in the time given.',
     remedy: 'Read the reasons in the message; give more time with --timeout.',
+  },
+  ERR_SYSTEM_USER: {
+    summary: 'A system user of the control plane cannot be made or removed.',
+    remedy: 'Read what useradd or userdel said in the message; a user made by hand is used as it is.',
   },
   ERR_TOKEN: {
     summary: 'A join token is malformed, of the wrong role, unknown, or cannot be made here.',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { readdir, stat, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { assertWritable, ensureDir } from '#pkg/file/directory.ts'
+import { assertWritable, ensureDir, ensureOwnedDir } from '#pkg/file/directory.ts'
 import { tempDir } from '#pkg/file/testing/temp-dir.ts'
 
 describe('ensureDir', () => {
@@ -21,6 +21,25 @@ describe('ensureDir', () => {
     await assert.rejects(ensureDir(path, { mode: 0o755 }), {
       message: `cannot create ${path}: a part of the path is a file, not a directory`,
     })
+  })
+})
+
+describe('ensureOwnedDir', () => {
+  it('gives everything below to the user, and follows no link', async function () {
+    if (process.getuid?.() !== 0) this.skip() // only root gives files away
+    await using dir = await tempDir()
+    const outside = join(dir.path, 'outside')
+    await writeFile(outside, '')
+    const path = join(dir.path, 'etcd')
+    await mkdir(join(path, 'member/wal'), { recursive: true, mode: 0o700 })
+    await writeFile(join(path, 'member/wal/0.wal'), '')
+    await symlink(outside, join(path, 'link'))
+    await ensureOwnedDir(path, { mode: 0o700, uid: 4711, gid: 4712 })
+    for (const name of ['.', 'member', 'member/wal', 'member/wal/0.wal', 'link']) {
+      const { uid, gid } = await lstat(join(path, name))
+      assert.deepEqual([uid, gid], [4711, 4712], name)
+    }
+    assert.equal((await stat(outside)).uid, 0)
   })
 })
 

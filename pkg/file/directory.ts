@@ -1,4 +1,4 @@
-import { access, chmod, chown, constants, mkdir, rm, stat, writeFile } from 'node:fs/promises'
+import { access, chmod, chown, constants, lchown, lstat, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errnoCode } from '#pkg/errors/error.ts'
 import { asFileError } from '#pkg/file/errors.ts'
@@ -26,6 +26,32 @@ export async function ensureDir(path: string, { mode, uid, gid }: DirectoryOptio
     }
     if ((now.mode & 0o7777) !== mode) await chmod(path, mode)
   })
+}
+
+/**
+ * As `ensureDir`, and everything below it belongs to that user, too: a role that ran as root before its system users were
+ * made leaves files that they cannot read. Links are not followed.
+ *
+ * @throws FileError
+ */
+export async function ensureOwnedDir(path: string, options: DirectoryOptions): Promise<void> {
+  await ensureDir(path, options)
+  const { uid, gid } = options
+  if (uid === undefined || gid === undefined) return
+  const names = await asFileError('read', path, () => readdir(path, { recursive: true }))
+  for (const name of names) {
+    const file = join(path, name)
+    await asFileError('change the owner of', file, () => takeOver(file, uid, gid))
+  }
+}
+
+async function takeOver(file: string, uid: number, gid: number): Promise<void> {
+  try {
+    const now = await lstat(file)
+    if (now.uid !== uid || now.gid !== gid) await lchown(file, uid, gid)
+  } catch (err) {
+    if (errnoCode(err) !== 'ENOENT') throw err // removed meanwhile
+  }
 }
 
 /** Not mkdir's own `recursive`: it says ENOENT where a parent is on a read-only file system. */

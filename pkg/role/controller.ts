@@ -14,6 +14,7 @@ import { UsageError } from '#pkg/errors/usage.ts'
 import { writeFileAtomic } from '#pkg/file/atomic.ts'
 import { assertWritable, ensureDir } from '#pkg/file/directory.ts'
 import { acquireLock } from '#pkg/file/lock.ts'
+import { serviceInfo } from '#pkg/install/service-info.ts'
 import { SharedClient } from '#pkg/kubernetes/shared-client.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { assertFreeSpace, assertPortsFree, neededPorts } from '#pkg/role/controller-checks.ts'
@@ -132,6 +133,7 @@ async function runNode(
       statusSocket: vars.statusSocket,
       status: async () => ({
         ...controllerStatus(options, config, manager),
+        ...(await serviceInfo('controller')),
         Tunnel: await tunnelInfo(node.components, config),
       }),
       readyMessage: 'controller ready',

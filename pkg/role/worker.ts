@@ -17,6 +17,7 @@ import { readIfExists } from '#pkg/file/atomic.ts'
 import { assertWritable, ensureDir } from '#pkg/file/directory.ts'
 import { acquireLock } from '#pkg/file/lock.ts'
 import type { Logger } from '#pkg/log/logger.ts'
+import { serviceInfo } from '#pkg/install/service-info.ts'
 import { JoinError } from '#pkg/component/worker/errors.ts'
 import { kubeletHostName, parseLabels, splitWords } from '#pkg/role/worker-flags.ts'
 import { controllerPeers } from '#pkg/role/tunnel-status.ts'
@@ -96,8 +97,9 @@ export async function runWorker(options: WorkerRoleOptions, { log, signal }: Rol
     {
       manager,
       statusSocket: vars.statusSocket,
-      status: () => ({
+      status: async () => ({
         ...workerStatus(options, manager),
+        ...(await serviceInfo('worker')),
         Tunnel: { Controllers: controllerPeers(components.find(isTunnelAgent)?.links() ?? []) },
       }),
       readyMessage: 'worker ready',

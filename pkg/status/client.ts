@@ -3,7 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { errnoCode, errorMessage, K0sError } from '#pkg/errors/error.ts'
 import { FileError } from '#pkg/file/errors.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
-import { NotRunningError, StatusRequestError } from '#pkg/status/errors.ts'
+import { NoAnswerError, NotRunningError, StatusRequestError } from '#pkg/status/errors.ts'
 import type { ComponentsInfo, StatusInfo, StopAnswer } from '#pkg/status/types.ts'
 
 /** The supervisor answers from memory: longer than this means that it hangs. */
@@ -68,7 +68,7 @@ function clientError(err: unknown, socketPath: string): K0sError {
     case 'EPERM':
       return new FileError('connect to', socketPath, { cause: err })
     case 'ABORT_ERR':
-      return new StatusRequestError(`no answer at ${socketPath} within ${REQUEST_TIMEOUT_MS / 1000} s`, { cause: err })
+      return new NoAnswerError(`no answer at ${socketPath} within ${REQUEST_TIMEOUT_MS / 1000} s`, { cause: err })
     default:
       return new StatusRequestError(`no usable answer at ${socketPath}: ${errorMessage(err)}`, { cause: err })
   }

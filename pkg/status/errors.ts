@@ -4,12 +4,11 @@ import { K0sError } from '#pkg/errors/error.ts'
 export class NotRunningError extends K0sError {
   override readonly code = 'ERR_STATUS_NOT_RUNNING'
 
-  constructor(socketPath: string, options?: { readonly cause?: unknown }) {
-    super(
-      `k0s is not running: no answer at ${socketPath}; start it with "k0s controller" or "k0s worker", ` +
-        'or name its socket with --status-socket',
-      options,
-    )
+  /** `hint`: what to do, where more is known than that nothing answers. */
+  constructor(socketPath: string, options?: { readonly cause?: unknown; readonly hint?: string }) {
+    const start =
+      options?.hint ?? 'start it with "k0s controller" or "k0s worker", or name its socket with --status-socket'
+    super(`k0s is not running: no answer at ${socketPath}; ${start}`, options)
   }
 }
 
@@ -17,6 +16,9 @@ export class NotRunningError extends K0sError {
 export class StatusRequestError extends K0sError {
   override readonly code = 'ERR_STATUS_REQUEST'
 }
+
+/** Something listens at the status socket and did not answer in time. */
+export class NoAnswerError extends StatusRequestError {}
 
 /** The node did not become ready, or did not stop, in the time given. */
 export class StatusTimeoutError extends K0sError {

@@ -5,9 +5,9 @@ export interface StatusInfo {
   readonly PPid: number
   /** `controller`, `worker`, or `controller+worker`. */
   readonly Role: string
-  /** Init system that started this process; empty when none did. */
+  /** Init system of the host, `linux-systemd` or `linux-openrc`; empty when it is none of them. */
   readonly SysInit: string
-  /** Service file of the init system; empty when there is none. */
+  /** Service file of this role; empty when it is not installed as a service. */
   readonly StubFile: string
   /** Always empty; kept for programs written for k0s. */
   readonly Output: string

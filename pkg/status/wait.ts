@@ -1,7 +1,7 @@
 import { processStat } from '#pkg/file/proc.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { StatusClient } from '#pkg/status/client.ts'
-import { NotRunningError, StatusTimeoutError } from '#pkg/status/errors.ts'
+import { NoAnswerError, NotRunningError, StatusTimeoutError } from '#pkg/status/errors.ts'
 import type { ComponentSummary, StatusInfo } from '#pkg/status/types.ts'
 
 /** How to wait. */
@@ -25,6 +25,8 @@ export async function waitReady(client: StatusClient, options: WaitOptions): Pro
       const status = await client.get(options.signal ? { signal: options.signal } : {})
       return isReady(status) ? { done: true, value: status } : { done: false, line: describeMissing(status.Components) }
     } catch (err) {
+      // A machine that is busy with the start of everything else may let it answer late.
+      if (err instanceof NoAnswerError) return { done: false, line: err.message }
       if (!(err instanceof NotRunningError)) throw err
       return { done: false, line: `k0s is not running yet (${client.socketPath})` }
     }

@@ -14,7 +14,7 @@ import { modes } from '#pkg/constant/files.ts'
 import { ports } from '#pkg/constant/ports.ts'
 import { errorMessage, K0sError } from '#pkg/errors/error.ts'
 import { fetchMembers, type EtcdTls } from '#pkg/etcd/peer.ts'
-import { ensureDir } from '#pkg/file/directory.ts'
+import { ensureOwnedDir } from '#pkg/file/directory.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
@@ -182,7 +182,7 @@ function etcdProcess(options: ControllerOptions, deps: EtcdDeps): ProcessCompone
         const [path, start] = await Promise.all([
           deps.binaries.stage('etcd', { signal }),
           etcdStart(vars),
-          ensureDir(vars.etcdDataDir, { mode: modes.etcdDataDir, ...users.etcd }),
+          ensureOwnedDir(vars.etcdDataDir, { mode: modes.etcdDataDir, ...users.etcd }),
         ])
         return {
           name: 'etcd',

@@ -3,7 +3,7 @@ import type { Component } from '#pkg/component/component.ts'
 import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
 import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
 import { modes } from '#pkg/constant/files.ts'
-import { ensureDir } from '#pkg/file/directory.ts'
+import { ensureDir, ensureOwnedDir } from '#pkg/file/directory.ts'
 import { probeUnix } from '#pkg/net/probe.ts'
 import { type Flags, mergeExtraArgs } from '#pkg/supervisor/args.ts'
 
@@ -18,7 +18,7 @@ export function kine(options: ControllerOptions, deps: ControllerDeps): Componen
         const [{ path, args }] = await Promise.all([
           deps.binaries.self('kine', kineArgs(options)),
           ensureDir(vars.dataDir, { mode: modes.dataDir }).then(() =>
-            ensureDir(dirname(vars.kineDbFile), { mode: modes.kineDbDir, ...users.kine }),
+            ensureOwnedDir(dirname(vars.kineDbFile), { mode: modes.kineDbDir, ...users.kine }),
           ),
           ensureDir(dirname(vars.kineSocket), { mode: 0o755, ...users.kine }),
         ])
