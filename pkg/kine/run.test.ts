@@ -6,11 +6,9 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
-import { createCa } from '#pkg/certificate/authority.ts'
-import { issueCertificate } from '#pkg/certificate/issue.ts'
 import { DatabaseLockedError, KineError } from '#pkg/kine/errors.ts'
 import { EtcdClient, prefixRange } from '#pkg/kine/testing/etcd-client.ts'
-import { freePort, startKine } from '#pkg/kine/testing/servers.ts'
+import { startKine } from '#pkg/kine/testing/servers.ts'
 
 describe('runKine', function () {
   this.timeout(60_000)
@@ -172,87 +170,6 @@ describe('runKine', function () {
     }
   })
 
-  it('serves metrics and health', async () => {
-    const path = join(dir, 'metrics.sock')
-    await using server = await startKine(dir, { metricsBindAddress: `unix://${path}` })
-    await server.connect().put('a', 'b')
-    const text = await get(path, '/metrics')
-    assert.match(text, /^etcd_debugging_mvcc_keys_total 1$/m)
-    assert.match(text, /^etcd_mvcc_put_total 1$/m)
-    assert.match(text, /^etcd_server_has_leader 1$/m)
-    const labels = 'grpc_code="OK",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"'
-    assert.ok(text.includes(`\ngrpc_server_handled_total{${labels}} 1\n`), text)
-    assert.match(text, /^etcd_disk_backend_commit_duration_seconds_count 1$/m)
-    assert.match(text, /^kine_sql_total\{error_code="",name="append"\} 1$/m)
-    assert.match(text, /^etcd_network_client_grpc_received_bytes_total [1-9]\d+$/m)
-    assert.equal(await get(path, '/health'), '{"health":"true","reason":""}')
-  })
-
-  it('counts streams that are open and leases that end', async () => {
-    const path = join(dir, 'metrics.sock')
-    await using server = await startKine(dir, { metricsBindAddress: `unix://${path}` })
-    const etcd = server.connect()
-    const stream = etcd.stream('Watch/Watch')
-    stream.write({ create_request: { key: Buffer.from('k') } })
-    await stream.next()
-    await etcd.put('k', 'v')
-    await stream.next()
-    await etcd.call('Lease/LeaseGrant', { TTL: 1000, ID: 7 })
-    await etcd.call('Lease/LeaseRevoke', { ID: 7 })
-    const text = await get(path, '/metrics')
-    const watch = 'grpc_method="Watch",grpc_service="etcdserverpb.Watch",grpc_type="bidi_stream"'
-    const expected = {
-      [`grpc_server_started_total{${watch}}`]: 1,
-      [`grpc_server_handled_total{grpc_code="OK",${watch}}`]: 0,
-      etcd_debugging_mvcc_watcher_total: 1,
-      etcd_debugging_mvcc_watch_stream_total: 1,
-      etcd_debugging_mvcc_events_total: 1,
-      etcd_debugging_lease_granted_total: 1,
-      etcd_debugging_lease_revoked_total: 1,
-      etcd_debugging_server_lease_expired_total: 0,
-    }
-    for (const [name, value] of Object.entries(expected)) assert.ok(text.includes(`\n${name} ${value}\n`), name)
-    stream.cancel()
-  })
-
-  it('refuses writes from the quota on, until space was made and the alarm is disarmed', async () => {
-    const path = join(dir, 'metrics.sock')
-    const quotaBackendBytes = 512 * 1024
-    await using server = await startKine(dir, { metricsBindAddress: `unix://${path}`, quotaBackendBytes })
-    const etcd = server.connect()
-    const value = 'x'.repeat(16 * 1024)
-    const full = { code: 8, details: 'etcdserver: mvcc: database space exceeded' }
-    const fill = async (): Promise<void> => {
-      for (;;) {
-        await etcd.put('k', value)
-        await sleep(10)
-      }
-    }
-    await assert.rejects(fill(), full)
-    await assert.rejects(etcd.call('Lease/LeaseGrant', { TTL: 10, ID: 1 }), full)
-    const { errors, header } = await etcd.call('Maintenance/Status', {})
-    assert.match(errors.join(), /alarm:NOSPACE/)
-    assert.equal(await get(path, '/health'), '{"health":"false","reason":"ALARM NOSPACE"}')
-    assert.equal(await get(path, '/health?exclude=NOSPACE'), '{"health":"true","reason":""}')
-    await etcd.remove('k')
-    await etcd.call('KV/Compact', { revision: header.revision, physical: true })
-    await etcd.call('Maintenance/Defragment', {})
-    const { alarms } = await etcd.call('Maintenance/Alarm', {})
-    for (const { memberID, alarm } of alarms) {
-      await etcd.call('Maintenance/Alarm', { action: 'Deactivate', memberID, alarm })
-    }
-    assert.equal(alarms.length, 1)
-    await etcd.put('k', value)
-    assert.deepEqual((await etcd.call('Maintenance/Alarm', {})).alarms, [])
-  })
-
-  it('serves without metrics when their address is taken', async () => {
-    const path = join(dir, 'metrics.sock')
-    await writeFile(path, '')
-    await using server = await startKine(dir, { metricsBindAddress: `unix://${path}` })
-    assert.equal((await server.connect().put('a', 'b')).header.revision, 2)
-  })
-
   it('answers status, members and unknown methods', async () => {
     await using server = await startKine(dir)
     const etcd = server.connect()
@@ -264,42 +181,6 @@ describe('runKine', function () {
     assert.deepEqual(members[0]!.clientURLs, [`unix://${dir}/kine.sock`])
     await etcd.call('Maintenance/Defragment', {})
     await assert.rejects(etcd.call('Cluster/MemberAdd', {}), { code: 12 })
-  })
-
-  it('serves TLS to clients with a certificate of the given authority only', async () => {
-    const ca = createCa({ commonName: 'ca', validForMs: 3_600_000 })
-    const issue = (commonName: string, usage: 'server' | 'client', issuer = ca): { certPem: string; keyPem: string } =>
-      issueCertificate(issuer, {
-        commonName,
-        usages: [usage],
-        dnsNames: ['localhost'],
-        ips: ['127.0.0.1'],
-        validForMs: 60_000,
-      })
-    const pair = issue('kine', 'server')
-    const files = { ca: join(dir, 'ca.crt'), cert: join(dir, 'server.crt'), key: join(dir, 'server.key') }
-    await Promise.all([
-      writeFile(files.ca, ca.certPem),
-      writeFile(files.cert, pair.certPem),
-      writeFile(files.key, pair.keyPem),
-    ])
-    const port = await freePort()
-    await using server = await startKine(dir, {
-      listenAddress: `tcp://127.0.0.1:${port}`,
-      serverCertFile: files.cert,
-      serverKeyFile: files.key,
-      trustedCaFile: files.ca,
-    })
-    assert.ok(server)
-    const connect = (client: { certPem: string; keyPem: string }): EtcdClient =>
-      new EtcdClient(`localhost:${port}`, { caPem: ca.certPem, ...client })
-    const good = connect(issue('apiserver', 'client'))
-    assert.equal((await good.put('a', 'b')).header.revision, 2)
-    const stranger = connect(issue('apiserver', 'client', createCa({ commonName: 'ca', validForMs: 3_600_000 })))
-    await assert.rejects(stranger.put('a', 'c'), { code: 14 })
-    const plain = new EtcdClient(`127.0.0.1:${port}`)
-    await assert.rejects(plain.put('a', 'c'), { code: 14 })
-    for (const client of [good, stranger, plain]) client.close()
   })
 
   it('writes durably', async () => {
@@ -317,14 +198,4 @@ async function serve(dir: string): Promise<{ readonly child: ChildProcess; reado
   })
   await once(child.stdout, 'data')
   return { child, etcd: new EtcdClient(`unix:${socket}`) }
-}
-
-async function get(socketPath: string, path: string): Promise<string> {
-  const { request } = await import('node:http')
-  const response = await new Promise<import('node:http').IncomingMessage>((answered, failed) => {
-    request({ socketPath, path }, answered).on('error', failed).end()
-  })
-  let text = ''
-  for await (const chunk of response) text += String(chunk)
-  return text
 }

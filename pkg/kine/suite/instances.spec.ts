@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
-import type { EtcdClient, EventMessage } from '#pkg/kine/testing/etcd-client.ts'
+import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
+import type { EventMessage } from '#pkg/kine/testing/etcd-messages.ts'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
 import { modIs, put, rejectsWith, TEXTS } from '#pkg/kine/testing/requests.ts'
 import type { TestStore } from '#pkg/kine/testing/targets.ts'

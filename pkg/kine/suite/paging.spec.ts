@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { EtcdClient, KeyValueMessage } from '#pkg/kine/testing/etcd-client.ts'
+import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
+import type { KeyValueMessage } from '#pkg/kine/testing/etcd-messages.ts'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
 import { Random } from '#pkg/kine/testing/random.ts'
 import { b, put, rejectsWith, TEXTS } from '#pkg/kine/testing/requests.ts'

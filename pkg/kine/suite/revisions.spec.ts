@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { EtcdClient, Message } from '#pkg/kine/testing/etcd-client.ts'
+import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
+import type { Message } from '#pkg/kine/testing/etcd-messages.ts'
 import { b, del, get, put } from '#pkg/kine/testing/requests.ts'
 import { onEach } from '#pkg/kine/suite/fixture.ts'
 import { TARGETS } from '#pkg/kine/suite/targets.ts'

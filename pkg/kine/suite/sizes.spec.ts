@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { EtcdClient, Message } from '#pkg/kine/testing/etcd-client.ts'
+import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
+import type { Message } from '#pkg/kine/testing/etcd-messages.ts'
 import { b, rejectsWith, TEXTS } from '#pkg/kine/testing/requests.ts'
 import { eventsOf, openWatch } from '#pkg/kine/testing/watching.ts'
 import { onEach } from '#pkg/kine/suite/fixture.ts'

@@ -6,7 +6,7 @@ const all = allTargets(DATABASES)
 const wanted = process.env['K0S_KINE_STORES']?.split(',')
 
 /** Seconds of random requests to each store; a minute and more is the long run, `make check-kine-fuzz`. */
-export const FUZZ_SECONDS = Number(process.env['K0S_KINE_FUZZ_SECONDS'] ?? 12)
+export const FUZZ_SECONDS = Number(process.env['K0S_KINE_FUZZ_SECONDS'] ?? 8)
 
 /** The long run: what takes too long for every run is tested, too. */
 export const LONG = FUZZ_SECONDS >= 60

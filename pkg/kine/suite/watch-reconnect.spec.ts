@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
-import type { EtcdClient, KeyValueMessage } from '#pkg/kine/testing/etcd-client.ts'
+import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
+import type { KeyValueMessage } from '#pkg/kine/testing/etcd-messages.ts'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
 import { Random } from '#pkg/kine/testing/random.ts'
 import { del, put } from '#pkg/kine/testing/requests.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
-import type { TestStream } from '#pkg/kine/testing/etcd-client.ts'
+import type { TestStream } from '#pkg/kine/testing/etcd-stream.ts'
 import { b } from '#pkg/kine/testing/requests.ts'
 import { eventsOf, openWatch } from '#pkg/kine/testing/watching.ts'
 import { onEach } from '#pkg/kine/suite/fixture.ts'

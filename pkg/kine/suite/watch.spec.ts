@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { TestStream } from '#pkg/kine/testing/etcd-client.ts'
+import type { TestStream } from '#pkg/kine/testing/etcd-stream.ts'
 import { prefixRange } from '#pkg/kine/testing/etcd-client.ts'
 import { b } from '#pkg/kine/testing/requests.ts'
 import { createWatch, eventsOf, openWatch, showEvent } from '#pkg/kine/testing/watching.ts'

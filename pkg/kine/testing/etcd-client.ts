@@ -1,91 +1,9 @@
 import { resolve } from 'node:path'
 import * as grpc from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
-
-/** mvccpb.KeyValue */
-export interface KeyValueMessage {
-  readonly key: Buffer
-  readonly value: Buffer
-  readonly create_revision: number
-  readonly mod_revision: number
-  readonly version: number
-  readonly lease: number
-}
-
-/** mvccpb.Event */
-export interface EventMessage {
-  readonly type: 'Put' | 'Delete'
-  readonly kv: KeyValueMessage
-  readonly prev_kv: KeyValueMessage | null
-}
-
-/** etcdserverpb.ResponseHeader */
-export interface HeaderMessage {
-  readonly cluster_id: number
-  readonly member_id: number
-  readonly revision: number
-  readonly raft_term: number
-}
-
-/**
- * Any response: bytes are Buffers, 64-bit integers are numbers, enums are names, defaults are filled in. Which fields
- * are there depends on the call.
- */
-export interface Message {
-  readonly header: HeaderMessage
-  readonly kvs: readonly KeyValueMessage[]
-  readonly count: number
-  readonly more: boolean
-  readonly prev_kv: KeyValueMessage | null
-  readonly prev_kvs: readonly KeyValueMessage[]
-  readonly deleted: number
-  readonly succeeded: boolean
-  readonly responses: readonly OpMessage[]
-  readonly watch_id: number
-  readonly created: boolean
-  readonly canceled: boolean
-  readonly compact_revision: number
-  readonly cancel_reason: string
-  readonly fragment: boolean
-  readonly events: readonly EventMessage[]
-  readonly ID: number
-  readonly TTL: number
-  readonly grantedTTL: number
-  readonly error: string
-  readonly keys: readonly Buffer[]
-  readonly leases: readonly { readonly ID: number }[]
-  readonly version: string
-  readonly dbSize: number
-  readonly dbSizeInUse: number
-  readonly hash: number
-  readonly alarms: readonly { readonly memberID: number; readonly alarm: string }[]
-  readonly errors: readonly string[]
-  readonly members: readonly { readonly clientURLs: readonly string[] }[]
-}
-
-/** etcdserverpb.ResponseOp */
-export interface OpMessage {
-  readonly response_range: Message
-  readonly response_put: Message
-  readonly response_delete_range: Message
-  readonly response_txn: Message
-}
-
-/** A bidirectional stream whose messages are awaited one by one. */
-export interface TestStream {
-  write(message: object): void
-  /** Next message; rejects with the status when the stream has ended, or after a time, 5 s unless given: then it is over. */
-  next(patienceMs?: number): Promise<Message>
-  /** Messages that have arrived and were not taken. */
-  readonly waiting: number
-  /** Stops and goes on reading, so that flow control works against the server. */
-  pause(): void
-  resume(): void
-  cancel(): void
-  end(): void
-}
-
-const PATIENCE_MS = 5_000
+import type { Message } from '#pkg/kine/testing/etcd-messages.ts'
+import { BufferedStream } from '#pkg/kine/testing/etcd-stream.ts'
+import type { TestStream } from '#pkg/kine/testing/etcd-stream.ts'
 
 type Services = ReturnType<typeof loadSync>
 
@@ -200,65 +118,6 @@ export function prefixRange(prefix: string): { readonly key: Buffer; readonly ra
   const last = end.length - 1
   end[last] = (end[last] ?? 0) + 1
   return { key: Buffer.from(prefix), range_end: end }
-}
-
-class BufferedStream implements TestStream {
-  readonly #call: grpc.ClientDuplexStream<object, Message>
-  readonly #messages: Message[] = []
-  #wake: (() => void) | undefined
-  #error: Error | undefined
-
-  constructor(call: grpc.ClientDuplexStream<object, Message>) {
-    this.#call = call
-    call.on('data', (message: Message) => {
-      this.#messages.push(message)
-      this.#wake?.()
-    })
-    call.on('error', (error: Error) => this.#fail(error))
-    call.on('end', () => this.#fail(new Error('stream ended')))
-  }
-
-  get waiting(): number {
-    return this.#messages.length
-  }
-
-  write(message: object): void {
-    this.#call.write(message)
-  }
-
-  async next(patienceMs = PATIENCE_MS): Promise<Message> {
-    const timeout = setTimeout(() => this.#fail(new Error(`no message within ${patienceMs} ms`)), patienceMs)
-    try {
-      while (this.#messages.length === 0) {
-        if (this.#error !== undefined) throw this.#error
-        await new Promise<void>((wake) => (this.#wake = wake))
-      }
-      return this.#messages.shift() as Message
-    } finally {
-      clearTimeout(timeout)
-    }
-  }
-
-  pause(): void {
-    this.#call.pause()
-  }
-
-  resume(): void {
-    this.#call.resume()
-  }
-
-  cancel(): void {
-    this.#call.cancel()
-  }
-
-  end(): void {
-    this.#call.end()
-  }
-
-  #fail(error: Error): void {
-    this.#error ??= error
-    this.#wake?.()
-  }
 }
 
 type Definition = grpc.MethodDefinition<object, Message>

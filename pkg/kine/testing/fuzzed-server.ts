@@ -1,6 +1,8 @@
 import type { ServiceError } from '@grpc/grpc-js'
 import { comparable } from '#pkg/kine/testing/comparable.ts'
-import type { EtcdClient, Message, TestStream } from '#pkg/kine/testing/etcd-client.ts'
+import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
+import type { Message } from '#pkg/kine/testing/etcd-messages.ts'
+import type { TestStream } from '#pkg/kine/testing/etcd-stream.ts'
 import type { RandomCall } from '#pkg/kine/testing/random-requests.ts'
 
 const EVERYTHING = { key: Buffer.from([0]), range_end: Buffer.from([0]) }

@@ -1,4 +1,5 @@
-import type { EtcdClient, Message } from '#pkg/kine/testing/etcd-client.ts'
+import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
+import type { Message } from '#pkg/kine/testing/etcd-messages.ts'
 import type { Operation } from '#pkg/kine/testing/linearizability.ts'
 import type { Random } from '#pkg/kine/testing/random.ts'
 import type { RegisterInput, RegisterOutput } from '#pkg/kine/testing/register.ts'

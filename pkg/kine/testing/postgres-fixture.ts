@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { PostgresDialect } from '#pkg/kine/dialect/postgres/postgres.ts'
 import { parseEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
 import type { DatabaseTlsFiles } from '#pkg/kine/endpoint/tls.ts'
-import { StoreError } from '#pkg/kine/errors.ts'
 import { DATABASES } from '#pkg/kine/testing/database-servers.ts'
 import type { PostgresServer } from '#pkg/kine/testing/postgres-server.ts'
 import { RecordingLogger } from '#pkg/kine/testing/recording-logger.ts'
@@ -60,9 +59,4 @@ export class PostgresFixture {
     this.#opened.push(dialect)
     return dialect
   }
-}
-
-/** That the database is away. */
-export function unavailable(error: unknown): boolean {
-  return error instanceof StoreError && error.kind === 'unavailable'
 }

@@ -1,11 +1,12 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, chown, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Client } from 'pg'
 import { freezeProcesses } from '#pkg/kine/testing/freeze.ts'
+import { childrenOf, isAlive, signal } from '#pkg/kine/testing/process-tree.ts'
 import { freePort } from '#pkg/kine/testing/servers.ts'
 import { spawnAs } from '#pkg/kine/testing/spawn-as.ts'
 import { systemUser } from '#pkg/kine/testing/system-user.ts'
@@ -243,27 +244,4 @@ async function newestBinaries(): Promise<string> {
   const newest = versions.map(Number).sort((a, b) => b - a)[0]
   if (newest === undefined) throw new Error('this test needs PostgreSQL: apt-get install postgresql')
   return join(BINARIES, String(newest), 'bin')
-}
-
-/** Not a zombie either, which nobody but init may be about to collect. */
-async function isAlive(pid: number): Promise<boolean> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  return stat !== '' && !/\) [ZX] /.test(stat)
-}
-
-async function childrenOf(pid: number): Promise<readonly number[]> {
-  const found: number[] = []
-  for (const name of await readdir('/proc')) {
-    const stat = /^\d+$/.test(name) ? await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '') : ''
-    if (Number(/\) \S (\d+) /.exec(stat)?.[1]) === pid) found.push(Number(name))
-  }
-  return found
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name)
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
-  }
 }

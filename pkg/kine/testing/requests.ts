@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ServiceError } from '@grpc/grpc-js'
-import type { Message } from '#pkg/kine/testing/etcd-client.ts'
+import type { Message } from '#pkg/kine/testing/etcd-messages.ts'
 
 /** Short for the bytes of a text. */
 export const b = (text: string): Buffer => Buffer.from(text)

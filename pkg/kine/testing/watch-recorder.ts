@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { EventMessage, KeyValueMessage, Message } from '#pkg/kine/testing/etcd-client.ts'
+import type { EventMessage, KeyValueMessage, Message } from '#pkg/kine/testing/etcd-messages.ts'
 
 /** What a recorder expects. */
 export interface RecorderOptions {

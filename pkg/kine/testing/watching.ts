@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import type { EtcdClient, EventMessage, Message, TestStream } from '#pkg/kine/testing/etcd-client.ts'
+import type { EtcdClient } from '#pkg/kine/testing/etcd-client.ts'
+import type { EventMessage, Message } from '#pkg/kine/testing/etcd-messages.ts'
+import type { TestStream } from '#pkg/kine/testing/etcd-stream.ts'
 
 /** Creates a watch on a stream; resolves with the answer to it. */
 export async function createWatch(stream: TestStream, request: object): Promise<Message> {

@@ -1,29 +1,21 @@
 import assert from 'node:assert/strict'
 import type { Head, LogRow } from '#pkg/kine/dialect/dialect.ts'
-import { MysqlDialect } from '#pkg/kine/dialect/mysql/mysql.ts'
-import { parseEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
+import type { MysqlDialect } from '#pkg/kine/dialect/mysql/mysql.ts'
 import { KineError, StoreError } from '#pkg/kine/errors.ts'
 import { IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
 import { batchAfter, EVERYTHING, FRESH, newRow } from '#pkg/kine/testing/batches.ts'
-import { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
-import { silentLogger } from '#pkg/log/logger.ts'
+import { DATABASES } from '#pkg/kine/testing/database-servers.ts'
+import { MysqlFixture } from '#pkg/kine/testing/mysql-fixture.ts'
 
 const b = (text: string): Buffer<ArrayBuffer> => Buffer.from(text)
-const POOL = { maxOpen: 4, maxIdle: 4, maxIdleMs: 60_000, maxLifetimeMs: 0 }
 const compacted = (error: unknown): boolean => error instanceof StoreError && error.kind === 'compacted'
 
 describe('MysqlDialect', function () {
   this.timeout(60_000)
-  let server: MariadbServer
-  let url: string
+  const on = MysqlFixture.forEach()
   let dialect: MysqlDialect
   let head: Head
 
-  const open = (endpoint: string): MysqlDialect => {
-    const parsed = parseEndpoint(endpoint)
-    assert.ok(parsed.type === 'mysql')
-    return new MysqlDialect({ endpoint: parsed, pool: POOL }, { log: silentLogger })
-  }
   const append = async (...args: Parameters<typeof batchAfter> extends [Head, ...infer R] ? R : never) => {
     const batch = batchAfter(head, ...args)
     const result = await dialect.append(batch)
@@ -33,19 +25,20 @@ describe('MysqlDialect', function () {
   }
 
   before(async () => {
-    server = await MariadbServer.start({ settings: { 'max-allowed-packet': '4M' } })
+    // Of new sessions: a batch is to take several packets.
+    await (await DATABASES.mariadb()).query('SET GLOBAL max_allowed_packet = 4194304')
   })
-  after(() => server[Symbol.asyncDispose]())
+  after(async () => {
+    await (await DATABASES.mariadb()).query('SET GLOBAL max_allowed_packet = DEFAULT')
+  })
   beforeEach(async () => {
-    url = await server.createDatabase()
-    dialect = open(url)
+    dialect = on.dialectAt(on.url)
     head = FRESH
     assert.deepEqual(await dialect.open().then(({ revision, lastId }) => ({ revision, lastId })), {
       revision: 1,
       lastId: 0,
     })
   })
-  afterEach(() => dialect.close())
 
   it('gives back what was appended, byte by byte', async () => {
     const allBytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i))
@@ -68,7 +61,7 @@ describe('MysqlDialect', function () {
       rows.map(() => true),
     )
     assert.equal(values.size, rows.length)
-    const again = open(url)
+    const again = on.dialectAt(on.url)
     const { revision, lastId } = await again.open()
     assert.deepEqual({ revision, lastId }, { revision: 2 ** 42, lastId: 2 ** 52 })
     assert.equal((await again.readIndex(undefined)).length, 5)
@@ -161,7 +154,7 @@ describe('MysqlDialect', function () {
     await append(rows)
     const ends = [newRow(1502, 'k0', { version: 0 }), newRow(1503, 'k1', { version: 0 }), newRow(1504, 'k2')]
     await append(ends, { compactRevision: 1503 })
-    const other = open(url)
+    const other = on.dialectAt(on.url)
     await other.open()
     let slices = 0
     for (let done = false; !done; slices += 1) {
@@ -196,34 +189,34 @@ describe('MysqlDialect', function () {
 
   it('creates a missing database, and refuses a wrong password and a newer schema', async () => {
     await dialect.close()
-    await server.query("GRANT ALL ON `kine%`.* TO kine@'%'")
-    dialect = open(url.replace(/\/[^/]*$/, '/kine_new'))
+    await on.server.query("GRANT ALL ON `kine%`.* TO kine@'%'")
+    dialect = on.dialectAt(on.url.replace(/\/[^/]*$/, '/kine_new'))
     assert.equal((await dialect.open()).revision, 1)
-    const wrong = open(server.url('kine_new', { password: 'not-this' }))
+    const wrong = on.dialectAt(on.server.url('kine_new', { password: 'not-this' }))
     await assert.rejects(
       wrong.open(),
       (error) => error instanceof KineError && /Access denied/.test(error.message) && !/not-this/.test(error.message),
     )
     await wrong.close()
-    await server.query('UPDATE k0s_meta SET schema_version = 99', 'kine_new')
+    await on.server.query('UPDATE k0s_meta SET schema_version = 99', 'kine_new')
     await assert.rejects(dialect.open(), /schema version 99 is newer/)
   })
 
   it('marks the database of an upstream kine, and reads its table', async () => {
-    const upstream = await server.createDatabase()
+    const upstream = await on.server.createDatabase()
     const name = upstream.slice(upstream.lastIndexOf('/') + 1)
     const columns =
       'id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, name VARCHAR(630) CHARACTER SET ascii, created INTEGER,' +
       ' deleted INTEGER, create_revision BIGINT UNSIGNED, prev_revision BIGINT UNSIGNED, lease INTEGER,' +
       ' value MEDIUMBLOB, old_value MEDIUMBLOB'
-    await server.query(`CREATE TABLE kine (${columns})`, name)
+    await on.server.query(`CREATE TABLE kine (${columns})`, name)
     const rows = "(1, 'compact_rev_key', 1, 0, NULL, 12, 0, '', NULL), (13, 'gap-13', 0, 1, 0, 0, 0, NULL, NULL)"
-    await server.query(`INSERT INTO kine VALUES ${rows}, (14, '/a', 0, 0, 3, 9, 15, x'00ff', x'01')`, name)
-    await server.query(
+    await on.server.query(`INSERT INTO kine VALUES ${rows}, (14, '/a', 0, 0, 3, 9, 15, x'00ff', x'01')`, name)
+    await on.server.query(
       "INSERT INTO kine SELECT 20 + seq, '/big', 0, 0, 3, 9, 0, REPEAT('v', 3e6), NULL FROM seq_1_to_3",
       name,
     )
-    const importing = open(upstream)
+    const importing = on.dialectAt(upstream)
     assert.equal((await importing.open()).compactRevision, IMPORT_PENDING)
     const first = await importing.readUpstream(1)
     const row = { created: false, deleted: true, createRevision: 0, previousRevision: 0, lease: 0, value: b('') }
@@ -245,8 +238,8 @@ describe('MysqlDialect', function () {
   })
 
   it('is made once when several instances start together', async () => {
-    const fresh = await server.createDatabase()
-    const instances = [1, 2, 3, 4].map(() => open(fresh))
+    const fresh = await on.server.createDatabase()
+    const instances = [1, 2, 3, 4].map(() => on.dialectAt(fresh))
     const states = await Promise.all(instances.map((instance) => instance.open()))
     assert.equal(new Set(states.map(({ clusterId }) => clusterId)).size, 1)
     await Promise.all(instances.map((instance) => instance.close()))

@@ -2,56 +2,16 @@ import assert from 'node:assert/strict'
 import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
 import type { LeaseRecord } from '#pkg/kine/backend.ts'
 import type { Head } from '#pkg/kine/dialect/dialect.ts'
-import { MysqlDialect } from '#pkg/kine/dialect/mysql/mysql.ts'
-import { parseEndpoint } from '#pkg/kine/endpoint/endpoint.ts'
-import type { DatabaseTlsFiles } from '#pkg/kine/endpoint/tls.ts'
-import { KineError, StoreError } from '#pkg/kine/errors.ts'
 import { batchAfter, FRESH, newRow } from '#pkg/kine/testing/batches.ts'
-import { eventually } from '#pkg/kine/testing/eventually.ts'
-import { MariadbServer } from '#pkg/kine/testing/mariadb-server.ts'
-import { silentLogger } from '#pkg/log/logger.ts'
-
-const POOL = { maxOpen: 4, maxIdle: 4, maxIdleMs: 60_000, maxLifetimeMs: 0 }
-const unavailable = (error: unknown): boolean => error instanceof StoreError && error.kind === 'unavailable'
+import { MysqlFixture } from '#pkg/kine/testing/mysql-fixture.ts'
+import { unavailable } from '#pkg/kine/testing/store-errors.ts'
 
 describe('MysqlDialect, shared', function () {
   this.timeout(60_000)
-  let server: MariadbServer
-  let url: string
-  let lines: string[]
-  const opened: MysqlDialect[] = []
-
-  const dialectAt = (endpoint: string, tls?: DatabaseTlsFiles, readOnly = false): MysqlDialect => {
-    const parsed = parseEndpoint(endpoint, tls)
-    assert.ok(parsed.type === 'mysql')
-    const line = (message: string, fields?: unknown): void => void lines.push(`${message} ${JSON.stringify(fields)}`)
-    const log = { ...silentLogger, info: line, warn: line, error: line }
-    const dialect = new MysqlDialect({ endpoint: parsed, pool: POOL, readOnly }, { log })
-    opened.push(dialect)
-    return dialect
-  }
-  const openTwo = async (): Promise<[MysqlDialect, MysqlDialect]> => {
-    const two: [MysqlDialect, MysqlDialect] = [dialectAt(url), dialectAt(url)]
-    await Promise.all(two.map((dialect) => dialect.open()))
-    return two
-  }
-  const name = (): string => /\/([^/?]*)\?/.exec(url)?.[1] ?? ''
-
-  before(async () => {
-    server = await MariadbServer.start({ tls: true, settings: { 'bind-address': '127.0.0.1,127.0.0.2' } })
-  })
-  after(() => server[Symbol.asyncDispose]())
-  beforeEach(async () => {
-    lines = []
-    url = `${await server.createDatabase()}?tls=skip-verify`
-  })
-  afterEach(async () => {
-    await Promise.all(opened.splice(0).map((dialect) => dialect.close()))
-    assert.doesNotMatch(lines.join('\n'), /p@ss/)
-  })
+  const on = MysqlFixture.forEach()
 
   it('lets the slower of two commits on one head change nothing, whatever they write', async () => {
-    const [one, two] = await openTwo()
+    const [one, two] = await on.openTwo()
     const lease = { id: 7, ttlSeconds: 60, remainingMs: 60_000 }
     let head: Head = FRESH
     for (const [revision, mine] of [
@@ -74,7 +34,7 @@ describe('MysqlDialect, shared', function () {
   })
 
   it('keeps others out while the head is locked', async () => {
-    const [one, two] = await openTwo()
+    const [one, two] = await on.openTwo()
     const lock = await one.shared.lock()
     assert.deepEqual(lock.head, FRESH)
     const loser = two.append(batchAfter(FRESH, [newRow(2, 'two')]))
@@ -92,22 +52,22 @@ describe('MysqlDialect, shared', function () {
   })
 
   it('writes with sessions whose transactions end soon after their owner', async () => {
-    const [one, two] = await openTwo()
+    const [one, two] = await on.openTwo()
     const lock = await one.shared.lock()
     const blocked = two.append(batchAfter(FRESH, [newRow(2, 'two')]))
     // What the server does after eight seconds of silence, at once.
-    const rows = await server.query(
+    const rows = await on.server.query(
       `SELECT trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'RUNNING' AND trx_rows_locked > 0`,
     )
     assert.equal(rows.length, 1)
-    await server.query(`KILL ${String(rows[0]?.[0])}`)
+    await on.server.query(`KILL ${String(rows[0]?.[0])}`)
     assert.ok((await blocked).committed)
     await assert.rejects(one.append(batchAfter(lock.head, [newRow(2, 'one')])), unavailable)
     assert.deepEqual(await one.append(batchAfter(FRESH, [newRow(2, 'one')])), { committed: false })
   })
 
   it('tells other instances of leases', async () => {
-    const [one, two] = await openTwo()
+    const [one, two] = await on.openTwo()
     const big = 2n ** 60n
     const lease = (id: number | bigint) => ({ id, ttlSeconds: 10, remainingMs: 10_000 })
     const granted = batchAfter(FRESH, [], { leases: [lease(7), lease(big)] })
@@ -134,7 +94,7 @@ describe('MysqlDialect, shared', function () {
       alarms: [],
     })
     assert.deepEqual(await told(2), { changes: [], seq: 2, prunedSeq: 0, reset: false, alarms: [] })
-    await server.query('UPDATE k0s_lease SET expires_at_ms = 0 WHERE revoked', name())
+    await on.server.query('UPDATE k0s_lease SET expires_at_ms = 0 WHERE revoked', on.database)
     await one.append(batchAfter(revoked.next, [newRow(2, 'a')]))
     await one.prune(1)
     assert.deepEqual(await told(1), { changes: [seven], seq: 2, prunedSeq: 2, reset: true, alarms: [] })
@@ -142,16 +102,16 @@ describe('MysqlDialect, shared', function () {
   })
 
   it('counts a lease on from what was left, whatever the clock of the database says', async () => {
-    const one = dialectAt(url)
+    const one = on.dialectAt(on.url)
     await one.open()
     const lease = (id: number, remainingMs: number) => ({ id, ttlSeconds: 600, remainingMs })
     assert.ok((await one.append(batchAfter(FRESH, [], { leases: [lease(1, 600_000), lease(2, 90_000.5)] }))).committed)
     // Long ago by that clock.
-    await server.query('UPDATE k0s_lease SET expires_at_ms = 0', name())
+    await on.server.query('UPDATE k0s_lease SET expires_at_ms = 0', on.database)
     const left = (records: readonly (LeaseRecord | undefined)[]): unknown =>
       records.map((record) => [record?.id, record?.remainingMs]).sort()
     const atOpening = async (readOnly = false): Promise<unknown> =>
-      left((await dialectAt(url, undefined, readOnly).open()).leases)
+      left((await on.dialectAt(on.url, { readOnly }).open()).leases)
     assert.deepEqual(await atOpening(), [
       [1, 600_000],
       [2, 90_001],
@@ -162,13 +122,13 @@ describe('MysqlDialect, shared', function () {
       [2, 90_001],
     ])
     // As a program renews it that does not keep what is left.
-    await server.query('UPDATE k0s_lease SET seq = seq + 1 WHERE id = 2', name())
+    await on.server.query('UPDATE k0s_lease SET seq = seq + 1 WHERE id = 2', on.database)
     assert.deepEqual(await atOpening(), [
       [1, 600_000],
       [2, 600_000],
     ])
-    await server.query('ALTER TABLE k0s_lease DROP COLUMN rest_seq, DROP COLUMN rest_ms', name())
-    await server.query('UPDATE k0s_meta SET schema_version = 2', name())
+    await on.server.query('ALTER TABLE k0s_lease DROP COLUMN rest_seq, DROP COLUMN rest_ms', on.database)
+    await on.server.query('UPDATE k0s_meta SET schema_version = 2', on.database)
     assert.deepEqual(await atOpening(true), [
       [1, 600_000],
       [2, 600_000],
@@ -177,18 +137,18 @@ describe('MysqlDialect, shared', function () {
       [1, 600_000],
       [2, 600_000],
     ])
-    assert.match(lines.join(), /count leases by no clock/)
+    assert.match(on.log.lines.join(), /count leases by no clock/)
   })
 
   it('keeps alarms, in a database that knew none too, and tells other instances', async () => {
-    const one = dialectAt(url)
+    const one = on.dialectAt(on.url)
     await one.open()
-    await server.query('DROP TABLE k0s_alarm', name())
-    await server.query('UPDATE k0s_meta SET schema_version = 1', name())
-    assert.deepEqual((await dialectAt(url, undefined, true).open()).alarms, [])
-    const two = dialectAt(url)
+    await on.server.query('DROP TABLE k0s_alarm', on.database)
+    await on.server.query('UPDATE k0s_meta SET schema_version = 1', on.database)
+    assert.deepEqual((await on.dialectAt(on.url, { readOnly: true }).open()).alarms, [])
+    const two = on.dialectAt(on.url)
     await two.open()
-    assert.match(lines.join(), /keep alarms/)
+    assert.match(on.log.lines.join(), /keep alarms/)
     const full = { memberId: 2n ** 62n, alarm: AlarmType.noSpace }
     const corrupt = { memberId: -5, alarm: AlarmType.corrupt }
     const first = batchAfter(FRESH, [newRow(2, 'a')])
@@ -203,97 +163,6 @@ describe('MysqlDialect, shared', function () {
     const disarmed = { ...batchAfter(raised.next, []), next, alarms: { raised: [], disarmed: [corrupt] } }
     assert.ok((await two.append(disarmed)).committed)
     assert.deepEqual((await one.shared.leasesAfter(2)).alarms, [full])
-    assert.deepEqual((await dialectAt(url).open()).alarms, [full])
-  })
-
-  it('hears of commits soon, after a crash of the database too, and says once that it is away', async () => {
-    const [one, two] = await openTwo()
-    const heard: (number | undefined)[] = []
-    await using follower = two.shared.follow((revision) => heard.push(revision))
-    assert.ok(follower)
-    await eventually('told of the beginning', () => heard.length > 0)
-    const first = batchAfter(FRESH, [newRow(2, 'a')])
-    await one.append(first)
-    const startedAt = performance.now()
-    await eventually('told of revision 2', () => heard.includes(2))
-    assert.ok(performance.now() - startedAt < 1_000)
-    await one.append(batchAfter(first.next, [], { compactRevision: 1 }))
-    await eventually('told of the compaction', () => heard.at(-1) === undefined)
-    heard.length = 0
-
-    await server.kill()
-    await assert.rejects(one.append(batchAfter(first.next, [newRow(3, 'lost')])), unavailable)
-    await assert.rejects(one.shared.head(), unavailable)
-    await assert.rejects(one.readValues([2048]), unavailable)
-    await server.start()
-    await eventually('told of the way back', () => heard.includes(undefined))
-    await eventually('the other one is back', () =>
-      one.shared.head().then(
-        () => true,
-        () => false,
-      ),
-    )
-    const head = await one.shared.head()
-    assert.deepEqual(head, { ...first.next, compactRevision: 1 })
-    assert.ok((await one.append(batchAfter(head, [newRow(3, 'b')]))).committed)
-    await eventually('told of revision 3', () => heard.includes(3))
-    const count = (text: string): number => lines.filter((line) => line.startsWith(text)).length
-    assert.equal(count('the database is away'), 2)
-    assert.equal(count('the database is back'), 2)
-  })
-
-  it('does not wait for a database that hangs, and takes no commit of then for lost', async () => {
-    const [one] = await openTwo()
-    const first = batchAfter(FRESH, [newRow(2, 'a')])
-    await one.append(first)
-    await one.shared.head()
-    await server.freeze(true)
-    const writing = one.append(batchAfter(first.next, [newRow(3, 'a')]))
-    writing.catch(() => undefined)
-    try {
-      const startedAt = performance.now()
-      await assert.rejects(one.shared.head(), unavailable)
-      await assert.rejects(one.shared.head(), unavailable)
-      assert.ok(performance.now() - startedAt < 3_000)
-      // The first attempt to connect has shown that nobody is there.
-      await assert.rejects(writing, unavailable)
-    } finally {
-      await server.freeze(false)
-    }
-    // The server has had the whole text of the commit, and ends it now that it can.
-    await eventually('committed', () =>
-      one.shared.head().then(
-        ({ revision }) => revision === 3,
-        () => false,
-      ),
-    )
-  })
-
-  it('survives the loss of idle sessions', async () => {
-    const [one] = await openTwo()
-    await one.append(batchAfter(FRESH, [newRow(2, 'a')]))
-    await one.readValues([2048])
-    await one.shared.head()
-    const ids = await server.query(`SELECT id FROM information_schema.processlist WHERE db = '${name()}'`)
-    assert.ok(ids.length >= 3)
-    for (const [id] of ids) await server.query(`KILL ${String(id)}`).catch(() => undefined)
-    assert.equal((await one.readValues([2048])).size, 1)
-    const head = await one.shared.head()
-    assert.ok((await one.append(batchAfter(head, [newRow(3, 'b')]))).committed)
-  })
-
-  it('speaks TLS, with a certificate of its own if it has one', async () => {
-    const { ca: caFile, clientCert: certFile, clientKey: keyFile } = server.certificates ?? assert.fail()
-    const plain = url.replace(/\?.*/, '')
-    await dialectAt(plain, { caFile, certFile, keyFile }).open()
-    await dialectAt(plain.replace('127.0.0.1', 'localhost'), { caFile }).open()
-    await dialectAt(`${plain}?tls=preferred`).open()
-    await assert.rejects(dialectAt(`${plain}?tls=false`).open(), KineError)
-    await assert.rejects(dialectAt(`${plain}?tls=true`).open(), KineError)
-    // The certificate is valid for 127.0.0.1 and localhost.
-    const other = plain.replace('127.0.0.1', '127.0.0.2')
-    await dialectAt(`${other}?tls=skip-verify`).open()
-    await assert.rejects(dialectAt(other, { caFile }).open(), KineError)
-    await assert.rejects(dialectAt('mysql://u:p@tcp(127.0.0.1:1)/db').open(), unavailable)
+    assert.deepEqual((await on.dialectAt(on.url).open()).alarms, [full])
   })
 })

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { batchAfter, newRow } from '#pkg/kine/testing/batches.ts'
 import { eventually } from '#pkg/kine/testing/eventually.ts'
-import { PostgresFixture, unavailable } from '#pkg/kine/testing/postgres-fixture.ts'
+import { PostgresFixture } from '#pkg/kine/testing/postgres-fixture.ts'
+import { unavailable } from '#pkg/kine/testing/store-errors.ts'
 
 describe('PostgresDialect, following others', function () {
   this.timeout(60_000)

@@ -3,7 +3,8 @@ import type { Head } from '#pkg/kine/dialect/dialect.ts'
 import { KineError } from '#pkg/kine/errors.ts'
 import { IMPORT_PENDING } from '#pkg/kine/import/incomplete.ts'
 import { batchAfter, EVERYTHING, newRow } from '#pkg/kine/testing/batches.ts'
-import { PostgresFixture, unavailable } from '#pkg/kine/testing/postgres-fixture.ts'
+import { PostgresFixture } from '#pkg/kine/testing/postgres-fixture.ts'
+import { unavailable } from '#pkg/kine/testing/store-errors.ts'
 
 const b = (text: string): Buffer<ArrayBuffer> => Buffer.from(text)
 

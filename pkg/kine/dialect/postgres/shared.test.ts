@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { AlarmType } from '#pkg/kine/alarm/alarms.ts'
 import type { LeaseRecord } from '#pkg/kine/backend.ts'
 import { batchAfter, FRESH, newRow } from '#pkg/kine/testing/batches.ts'
-import { PostgresFixture, unavailable } from '#pkg/kine/testing/postgres-fixture.ts'
+import { PostgresFixture } from '#pkg/kine/testing/postgres-fixture.ts'
+import { unavailable } from '#pkg/kine/testing/store-errors.ts'
 
 describe('PostgresDialect, shared', function () {
   this.timeout(60_000)
