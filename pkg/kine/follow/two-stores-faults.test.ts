@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { StoreError } from '#pkg/kine/errors.ts'
 import { MemoryDialect } from '#pkg/kine/testing/memory-dialect.ts'
-import { del, isKind, put, settle, Sink, watch } from '#pkg/kine/testing/store-requests.ts'
+import { del, isKind, put, query, settle, Sink, watch } from '#pkg/kine/testing/store-requests.ts'
 import { TwoStores, read, until, write } from '#pkg/kine/testing/two-stores.ts'
 
 describe('two stores on one database that fails them', () => {
@@ -67,6 +67,30 @@ describe('two stores on one database that fails them', () => {
     await write(on.b, put('new', '2'))
     await settle()
     assert.deepEqual(sink.lines.slice(1), ['9 new=new', '10 later=later', '11 new=2 was new'])
+  })
+
+  it('send no change without the value before it that the other one has compacted meanwhile', async () => {
+    await on.b.close()
+    on.b = await on.open(on.dialectB, { ringBytes: 1_000, cacheBytes: 1 })
+    await write(on.a, put('x', '1'))
+    for (let i = 0; i < 20; i += 1) await write(on.a, put('y', 'y'.repeat(100)))
+    await until(() => on.b.revision === 22)
+    await write(on.a, put('x', '2'))
+    await until(() => on.b.revision === 23)
+    // It stands still: it hears of nothing.
+    const [follower] = [...on.database.followers].slice(1)
+    assert.ok(follower)
+    on.database.followers.delete(follower)
+    await write(on.a, put('z'))
+    await on.a.compact(24)
+    await until(() => on.database.prunedRevision === 24)
+    const sink = new Sink()
+    watch(on.b.hub.open(sink), 'x', 'y', { startRevision: 23 })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    assert.deepEqual([on.b.compactRevision, sink.lines], [-1, []])
+    assert.deepEqual(await read(on.b, query('x')), ['x@23'])
+    await until(() => sink.lines.length > 0)
+    assert.deepEqual(sink.lines, ['compacted 24'])
   })
 
   it('load everything again when the history of the database was replaced', async () => {

@@ -58,20 +58,32 @@ export class KeyValues {
     this.#next = undefined
   }
 
-  /** @throws StoreError 'compacted' if a version is no longer in the log */
+  /**
+   * @throws StoreError 'unavailable' if a version is no longer in the log: another instance has compacted it before this
+   * one knew, which stood still for long; whoever asks again finds that this one has heard of it
+   */
   async load(versions: readonly KeyVersion[]): Promise<readonly Buffer[]> {
+    const found = await this.find(versions)
+    if (found.includes(undefined)) {
+      throw new StoreError('unavailable', { cause: new Error('another instance has compacted what was to be read') })
+    }
+    return found as Buffer[]
+  }
+
+  /** As `load`; undefined for what is no longer in the log. */
+  async find(versions: readonly KeyVersion[]): Promise<readonly (Buffer | undefined)[]> {
     const found = versions.map((version) => this.peek(version))
     const missing = versions.filter((_, i) => found[i] === undefined)
-    if (missing.length === 0) return found as Buffer[]
+    if (missing.length === 0) return found
     const cache = this.#cache
     const values = await this.#read(missing)
     const lasting = versions.length <= MAX_CACHED_REQUEST && cache === this.#cache
     return versions.map((version, i) => found[i] ?? this.#encode(version, values, lasting))
   }
 
-  #encode(version: KeyVersion, values: ReadonlyMap<RowId, Buffer>, lasting: boolean): Buffer {
+  #encode(version: KeyVersion, values: ReadonlyMap<RowId, Buffer>, lasting: boolean): Buffer | undefined {
     const value = values.get(version.id)
-    if (value === undefined) throw new StoreError('compacted')
+    if (value === undefined) return undefined
     const kv = encodeKeyValue(version, value)
     if (lasting) this.#remember(version.id, kv)
     return kv

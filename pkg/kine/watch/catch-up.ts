@@ -1,4 +1,4 @@
-import type { ChangeEvent, KeyVersion, Revision } from '#pkg/kine/backend.ts'
+import type { ChangeEvent, Revision } from '#pkg/kine/backend.ts'
 import type { Dialect, LogRow } from '#pkg/kine/dialect/dialect.ts'
 import { StoreError } from '#pkg/kine/errors.ts'
 import type { KeyValues } from '#pkg/kine/read/key-values.ts'
@@ -69,20 +69,21 @@ function readFromRing(watcher: Watcher, from: Revision, deps: CatchUpDeps): Catc
 async function loadPrevious(lacking: readonly ChangeEvent[], deps: CatchUpDeps): Promise<void> {
   await Promise.all(
     lacking.map(async (event) => {
-      if (event.previous !== undefined) event.previousKv = await loadUnlessCompacted(event.previous, deps)
+      if (event.previous === undefined) return
+      const [keyValue] = await deps.keyValues.find([event.previous])
+      if (keyValue === undefined) assertCompacted(event, deps)
+      event.previousKv = keyValue
     }),
   )
 }
 
-/** Gone only if the event itself has been compacted or is at the compact revision; etcd then sends none either. */
-async function loadUnlessCompacted(version: KeyVersion, { keyValues }: CatchUpDeps): Promise<Buffer | undefined> {
-  try {
-    const [keyValue] = await keyValues.load([version])
-    return keyValue
-  } catch (error) {
-    if (error instanceof StoreError && error.kind === 'compacted') return undefined
-    throw error
-  }
+/**
+ * A value is gone only if the event itself has been compacted or is at the compact revision; etcd then sends none either.
+ * If this instance has not heard of that compaction yet the watch waits until it has: it may have to end then.
+ */
+function assertCompacted({ now }: ChangeEvent, { compactRevision }: CatchUpDeps): void {
+  if (now.modRevision <= compactRevision()) return
+  throw new StoreError('unavailable', { cause: new Error('another instance has compacted a value before its change') })
 }
 
 async function readFromLog(watcher: Watcher, from: Revision, deps: CatchUpDeps): Promise<CatchUpStep> {
