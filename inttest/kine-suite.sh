@@ -1,7 +1,7 @@
 #!/bin/sh
 # The suite of kine (pkg/kine/suite) as `make test` runs it: in two runs at once, since most of its time is spent waiting.
 # One has the stores on PostgreSQL and MariaDB and the faults, the other everything else. Without K0S_TEST_COUNTS nothing
-# is counted; with it each run leaves a file of its own beside the other's.
+# is counted; with it each run leaves a file of its own beside the other's. Arguments are mocha's: `--grep Txn`.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 log=$(mktemp)
@@ -29,9 +29,9 @@ finished() {
 
 counts=${K0S_TEST_COUNTS:-}
 (suite postgres,mariadb "${counts:+$counts.databases.count}" \
-  --ignore 'pkg/kine/dialect/**' --ignore 'pkg/datastore/**') >"$log" 2>&1 &
+  --ignore 'pkg/kine/dialect/**' --ignore 'pkg/datastore/**' "$@") >"$log" 2>&1 &
 one=$!
-(suite sqlite,etcd "$counts" --ignore 'inttest/kine-faults/**') &
+(suite sqlite,etcd "$counts" --ignore 'inttest/kine-faults/**' "$@") &
 two=$!
 finished $two
 outcome=$?
