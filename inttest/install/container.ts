@@ -22,21 +22,22 @@ const REBOOT_EXIT_CODE = 133
 /** Until the init system has started everything, and for it to end everything. */
 const BOOT_TIMEOUT_MS = 90_000
 
-/**
- * Services of Debian that would change the machine, since not all of the kernel is the container's own, or mount anew what
- * systemd-nspawn has mounted, and hide it.
- */
+/** Services of Debian that would change the machine, since not all of the kernel is the container's own. */
 const masked = {
   systemd: ['systemd-sysctl', 'systemd-modules-load', 'systemd-random-seed'],
-  openrc: ['procps', 'hwclock.sh', 'urandom', 'mountkernfs.sh'],
+  openrc: ['procps', 'hwclock.sh', 'urandom'],
 } as const
 
-/** First program of the container: nspawn mounts the groups of cgroup v1 read-only, and a kubelet makes groups. */
+/**
+ * First program of the container. nspawn mounts the groups of cgroup v1 read-only, and a kubelet makes groups. Without the variable
+ * sysvinit looks for a policy of SELinux, for which it mounts another /sys over the one with the groups.
+ */
 const INIT_SCRIPT = `#!/bin/sh
 for dir in /sys/fs/cgroup/*; do
   if [ -d "$dir" ] && [ ! -L "$dir" ]; then mount -o remount,bind,rw "$dir"; fi
 done
 mount --make-rshared /
+export SELINUX_INIT=none
 exec /sbin/init
 `
 
