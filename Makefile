@@ -117,6 +117,10 @@ rootfs: setup
 	@embedded-bins/host-packages.sh debootstrap:debootstrap systemd-nspawn:systemd-container
 	$(NODE) embedded-bins/build.ts --only rootfs
 
+# Every controller killed and powered off, one that leaves and comes back, and two controllers on a shared database; `make test` has
+# one of each kind.
+check-ha: export K0S_HA_LONG = 1
+
 # One scenario of inttest/, on its own: `make check-network`.
 check-%: test-bins build
 	$(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --reporter ./inttest/common/reporter.cjs --timeout 300000 --forbid-only 'inttest/$*/*.spec.ts'

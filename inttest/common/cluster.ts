@@ -101,8 +101,10 @@ export class Cluster {
 
   /** Makes a host one more controller, with a fresh token of `of`. */
   async joinController(host: Host, of = this.controller): Promise<void> {
-    const { controllerArgs = [], config } = this.#options
+    const { controllerArgs = [] } = this.#options
+    const config = this.#database?.config ?? this.#options.config
     if (config !== undefined) await host.write('/etc/k0s/k0s.yaml', config)
+    await this.#database?.introduceTo(host)
     await host.write('/etc/k0s/token', await this.token('controller', of))
     this.#say(`joining ${host.name} with k0s controller --token-file`)
     await this.start(host, ['controller', '--token-file', '/etc/k0s/token', ...controllerArgs])

@@ -3,6 +3,7 @@ import { readManifest } from '#pkg/assets/manifests.ts'
 import { goDurationMs } from '#pkg/apis/duration.ts'
 import { ApplierManager } from '#pkg/applier/applier-manager.ts'
 import type { Component } from '#pkg/component/component.ts'
+import { Controllers } from '#pkg/component/cluster/controllers.ts'
 import { coreDns } from '#pkg/component/cluster/coredns.ts'
 import { metricsServer } from '#pkg/component/cluster/metrics-server.ts'
 import { NetworkProvider } from '#pkg/component/cluster/network-provider.ts'
@@ -10,7 +11,6 @@ import { retiredStacks } from '#pkg/component/cluster/retired-stacks.ts'
 import { componentStacks, type StackOwner } from '#pkg/component/cluster/stack-files.ts'
 import { systemRbac } from '#pkg/component/cluster/system-rbac.ts'
 import { clusterDns, profileNames, renderWorkerConfig } from '#pkg/component/cluster/worker-config-render.ts'
-import { kubeApiServer } from '#pkg/component/controller/apiserver.ts'
 import { Certificates } from '#pkg/component/controller/certificates.ts'
 import { storageComponent, type ControllerOptions } from '#pkg/component/controller/context.ts'
 import { kubeControllerManager } from '#pkg/component/controller/controller-manager.ts'
@@ -29,6 +29,7 @@ import type { Logger } from '#pkg/log/logger.ts'
 import { joinHostPort } from '#pkg/net/ip.ts'
 import { controlApiConfig } from '#pkg/role/control-api-config.ts'
 import { etcdMembership } from '#pkg/role/controller-etcd.ts'
+import { apiServer } from '#pkg/role/controller-api-server.ts'
 import { imageReference } from '#pkg/role/controller-images.ts'
 import { leaderComponents } from '#pkg/role/controller-leader.ts'
 import { type ControllerRoleOptions, runsWorker } from '#pkg/role/controller-options.ts'
@@ -103,13 +104,13 @@ export async function controllerComponents(
   const certificates = new Certificates(own, { after: joining.map(() => JOIN) })
   const processDeps = { binaries: deps.binaries, supervise, pki: certificates }
   const store = storage(own, { ...processDeps, onRemoved: deps.onRemoved ?? (() => undefined) })
-  const isStoreGone = (): boolean => store instanceof Etcd && store.isRemoved
+  const controllers = new Controllers({ client: deps.client })
   const ownNode = runsWorker(options) ? workerNodeName(options, config) : undefined
   const components: readonly Component[] = [
     ...joining,
     certificates,
     ...(store === undefined ? [] : [store]),
-    kubeApiServer(own, { ...processDeps, isStoreGone }),
+    apiServer(own, { ...processDeps, store, controllers }),
     ...(own.joinable
       ? [controlApi(own, { ...processDeps, config: () => controlApiConfig(own, certificates.material()) })]
       : []),
@@ -121,6 +122,7 @@ export async function controllerComponents(
       ownNode,
       workerConfig: workerConfigFacts(own, deps.images),
       etcd: etcdMembership(own, certificates),
+      controllers,
     }),
     ...clusterComponents(own, deps),
     ...(own.tunnel

@@ -1,5 +1,5 @@
 import { ControllerLease, type ControllerFacts } from '#pkg/component/cluster/controller-lease.ts'
-import { Controllers } from '#pkg/component/cluster/controllers.ts'
+import type { Controllers } from '#pkg/component/cluster/controllers.ts'
 import { CsrApprover } from '#pkg/component/cluster/csr-approver.ts'
 import { etcdMembers } from '#pkg/component/cluster/etcd-members.ts'
 import { clusterLeader } from '#pkg/component/cluster/leader.ts'
@@ -20,6 +20,7 @@ export interface LeaderDeps {
   readonly ownNode: string | undefined
   readonly workerConfig: WorkerConfigFacts
   readonly etcd: EtcdMembership | undefined
+  readonly controllers: Controllers
 }
 
 /**
@@ -30,7 +31,7 @@ export interface LeaderDeps {
  *        └─► csr-approver
  */
 export function leaderComponents(own: ControllerOptions, deps: LeaderDeps): readonly Component[] {
-  const { client, ownNode, workerConfig, etcd } = deps
+  const { client, ownNode, workerConfig, etcd, controllers } = deps
   const { spec, nodeName } = own
   const facts: ControllerFacts = {
     name: nodeName,
@@ -39,7 +40,6 @@ export function leaderComponents(own: ControllerOptions, deps: LeaderDeps): read
     node: ownNode,
   }
   const lease = new ControllerLease(facts, { client })
-  const controllers = new Controllers({ client })
   const memberNames = etcd && (async (signal: AbortSignal) => (await etcd.members(signal)).map(({ name }) => name))
   const tasks = [
     publishWorkerConfig({ spec, ...workerConfig }, { client, controllers }),

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { eventually } from '#inttest/common/eventually.ts'
+import type { Host } from '#inttest/common/host.ts'
+import { startPods } from '#inttest/common/pods.ts'
+import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { killAndReturn } from '#inttest/ha/surviving.ts'
+import { LoopbackWriter } from '#inttest/ha/writer.ts'
+
+for (const database of ['postgres', 'mariadb'] as const) {
+  describe(`two controllers on one ${database}`, () => {
+    const cluster = newCluster(`ha-${database}`, { controllers: 2, workers: 1, database })
+    const writer = new LoopbackWriter(cluster, cluster.worker)
+    let failed = false
+
+    before(async function () {
+      this.timeout(600_000)
+      await cluster.down()
+      await cluster.up()
+      await startPods(cluster, [{ name: 'witness', node: cluster.worker.name }])
+      await writer.start()
+    })
+    afterEach(function () {
+      failed ||= this.currentTest?.state === 'failed'
+    })
+    after(async () => {
+      await writer.stop()
+      if (failed) await cluster.saveLogs(join(testLogs, `ha-${database}`))
+      await cluster.down()
+    })
+
+    const serves = async (host: Host): Promise<void> => {
+      const { code, stderr } = await host.k0s(['kubectl', 'get', '--raw', '/readyz', '--request-timeout=5s'])
+      assert.equal(code, 0, stderr)
+    }
+
+    for (const how of ['kill -9', 'power-off'] as const) {
+      for (const [index, host] of cluster.controllers.entries()) {
+        it(`survive a ${how} of controller-${String(index)}`, async () => {
+          await killAndReturn(cluster, writer, { host, how })
+          await eventually('both serve again', 60_000, async () => {
+            for (const each of cluster.controllers) await serves(each)
+          })
+        }).timeout(300_000)
+      }
+    }
+
+    it('lose no acknowledged write', () => writer.verify())
+  })
+}
