@@ -17,7 +17,7 @@ import type { RunningServer } from '#konnectivity/testing/runners.ts'
 import { TcpProxy } from '#konnectivity/testing/tcp-proxy.ts'
 import { until } from '#pkg/lifecycle/testing/until.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
-import { metadata, paths } from '#konnectivity/tunnel/protocol.ts'
+import { metadata, paths, RECEIVE_LIMIT_BYTES } from '#konnectivity/tunnel/protocol.ts'
 
 const KIB = 1024
 const AGENT_SUBJECT = agentSubject('scripted')
@@ -247,7 +247,9 @@ describe('tunnel faults', function () {
     const other = await dialAccepted(agent, 2)
     slow.pause()
     slow.on('error', () => undefined)
-    for (let i = 0; i < 200; i += 1) agent.send({ type: 'data', connectId: 1, data: Buffer.alloc(64 * KIB) })
+    // More than the limit, and what the sockets on the way take.
+    const packets = RECEIVE_LIMIT_BYTES / (64 * KIB) + 150
+    for (let i = 0; i < packets; i += 1) agent.send({ type: 'data', connectId: 1, data: Buffer.alloc(64 * KIB) })
     assert.equal((await agent.next('closeRequest')).connectId, 1)
     agent.send({ type: 'data', connectId: 2, data: Buffer.from('fine') })
     assert.equal(String(await once(other, 'data')), 'fine')
