@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, it } from 'mocha'
 import { cfgVars } from '#pkg/config/cfg-vars.ts'
 import { removeSharedFiles } from '#pkg/cleanup/files.ts'
 import { mountsBelow, parseMountPoints } from '#pkg/cleanup/mount-table.ts'
-import { interfaceNames } from '#pkg/cleanup/network.ts'
+import { interfaceNames, removeInterfaces } from '#pkg/cleanup/network.ts'
 import { isEmptyTable, removeRules, withoutOurChains } from '#pkg/cleanup/netfilter.ts'
 import { removeTree } from '#pkg/cleanup/remove-tree.ts'
 import { resetSteps, runSteps } from '#pkg/cleanup/reset.ts'
@@ -173,5 +173,26 @@ describe('reset', () => {
   it('reads the names of interfaces', () => {
     const text = 'Inter-| Receive\n face |bytes\n    lo: 1 2\ncali0123456789a: 3 4\nflannel.1:5 6\n'
     assert.deepEqual(interfaceNames(text), ['lo', 'cali0123456789a', 'flannel.1'])
+  })
+
+  it('takes an interface that went by itself for removed, and says why another is left', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'reset-'))
+    try {
+      await mkdir(join(root, 'proc/self/net'), { recursive: true })
+      await writeFile(join(root, 'proc/self/net/dev'), 'calic52a0de9c7d: 1\ncali0123456789a: 2\nflannel.1: 3\n')
+      const answers = new Map([
+        ['calic52a0de9c7d', 'RTNETLINK answers: No such device'],
+        ['cali0123456789a', 'Cannot find device "cali0123456789a"'],
+        ['flannel.1', 'RTNETLINK answers: Operation not permitted'],
+      ])
+      const run: ResetContext['run'] = (_, args) => Promise.reject(new Error(answers.get(args.at(-1) ?? '')))
+      const { removed, problems } = await removeInterfaces.run(
+        resetContext({ vars: cfgVars({ dataDir: join(root, 'data') }), root, run }),
+      )
+      assert.deepEqual(removed, [])
+      assert.deepEqual(problems, ['interface flannel.1 is left: RTNETLINK answers: Operation not permitted'])
+    } finally {
+      await rm(root, { recursive: true })
+    }
   })
 })

@@ -6,6 +6,12 @@ import type { ResetContext, ResetStep } from '#pkg/cleanup/step.ts'
 /** Interfaces that flannel and Calico's CNI plugin make. */
 const ourInterfaces = /^(cali[0-9a-f]{11}|flannel[.]\d+|flannel-v6[.]\d+|kube-ipvs0)$/
 
+/**
+ * Pairs of interfaces go together, and with the namespace of their pod: what was listed may be gone when `ip` looks for it, or when the
+ * kernel is asked to delete it.
+ */
+const ALREADY_GONE = /Cannot find device|No such device/
+
 /** Removes interfaces of pods and of the overlay, and with them their routes. */
 export const removeInterfaces: ResetStep = {
   name: 'interfaces',
@@ -21,9 +27,7 @@ export const removeInterfaces: ResetStep = {
         if (done === undefined) problems.push(`interface ${name} is left: the program ip is not installed`)
         else removed.push(name)
       } catch (err) {
-        // Pairs go together, and with the namespace of their pod: this one may be gone by now.
-        if (!/Cannot find device/.test(errorMessage(err)))
-          problems.push(`interface ${name} is left: ${errorMessage(err)}`)
+        if (!ALREADY_GONE.test(errorMessage(err))) problems.push(`interface ${name} is left: ${errorMessage(err)}`)
       }
     }
     const routes = await removeRoutes(context)
