@@ -14,13 +14,15 @@ export const api = defineCommand({
   withoutOclif: true,
   hidden: true,
   run: async ({ flags }) => {
-    const [{ startJoinApi }, { etcdJoin }, { checkToken }, { KubeClient }, { createLogger }] = await Promise.all([
-      import('#pkg/api/server.ts'),
-      import('#pkg/api/etcd-join.ts'),
-      import('#pkg/token/check-token.ts'),
-      import('#pkg/kubernetes/client.ts'),
-      import('#pkg/log/winston.ts'),
-    ])
+    const [{ startJoinApi }, { etcdJoin }, { checkToken }, { KubeClient }, { aborted }, { createLogger }] =
+      await Promise.all([
+        import('#pkg/api/server.ts'),
+        import('#pkg/api/etcd-join.ts'),
+        import('#pkg/token/check-token.ts'),
+        import('#pkg/kubernetes/client.ts'),
+        import('#pkg/lifecycle/aborted.ts'),
+        import('#pkg/log/winston.ts'),
+      ])
     const { listen, serving, kube, authority, etcd } = JSON.parse(await text(process.stdin)) as ApiChildConfig
     const log = createLogger({ level: logLevelOf(flags) })
     const client = new KubeClient({ ...kube, userAgent: 'k0s-api' })
@@ -35,10 +37,7 @@ export const api = defineCommand({
         },
       )
       log.info('join API ready', { port: server.port, etcd: etcd !== undefined })
-      await new Promise<void>((resolve) => {
-        signal.addEventListener('abort', () => resolve(), { once: true })
-        if (signal.aborted) resolve()
-      })
+      await aborted(signal)
     })
     client.close()
   },

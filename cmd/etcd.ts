@@ -43,15 +43,14 @@ export const etcdLeave = defineCommand({
   run: async ({ flags, io }) => {
     requireRoot(io, 'etcd leave')
     const vars = varsOf(flags)
-    const [{ leaveCluster }, { ports }, { joinHostPort }] = await Promise.all([
+    const [{ leaveCluster }, { peerUrlAt }] = await Promise.all([
       import('#pkg/etcd/leave.ts'),
-      import('#pkg/constant/ports.ts'),
-      import('#pkg/net/ip.ts'),
+      import('#pkg/etcd/addresses.ts'),
     ])
     const address = flags['peer-address'] ?? (await ownPeerAddress(vars))
     await using client = await localEtcd(vars)
     if (flags['peer-address'] === undefined) await withdraw(vars)
-    const { name } = await leaveCluster(`https://${joinHostPort(address, ports.etcdPeer)}`, client)
+    const { name } = await leaveCluster(peerUrlAt(address), client)
     io.stdout(`${name === '' ? address : name} is no member of etcd any more\n`)
   },
 })
@@ -69,8 +68,8 @@ async function withdraw(vars: CfgVars): Promise<void> {
   try {
     const client = await adminClient(vars)
     const name = `${CONTROLLER_LEASE_PREFIX}${hostname().toLowerCase()}`
-    await client.delete(controllerLeaseRef, name, { signal: AbortSignal.timeout(WITHDRAW_TIMEOUT_MS) })
-    client.close()
+    const signal = AbortSignal.timeout(WITHDRAW_TIMEOUT_MS)
+    await client.delete(controllerLeaseRef, name, { signal }).finally(() => client.close())
   } catch {
     // It is not there, or nobody answers.
   }
@@ -80,11 +79,11 @@ const WITHDRAW_TIMEOUT_MS = 5_000
 
 /** The etcd of this controller. @throws FileError on a host that runs none */
 async function localEtcd(vars: CfgVars): Promise<EtcdClient> {
-  const [{ EtcdClient: Client }, { readFile }, { asFileError }, { ports }] = await Promise.all([
+  const [{ EtcdClient: Client }, { readFile }, { asFileError }, { etcdClientUrl }] = await Promise.all([
     import('#pkg/etcd/client.ts'),
     import('node:fs/promises'),
     import('#pkg/file/errors.ts'),
-    import('#pkg/constant/ports.ts'),
+    import('#pkg/etcd/addresses.ts'),
   ])
   const read = (path: string): Promise<string> => asFileError('read', path, () => readFile(path, 'utf8'))
   const [caPem, certPem, keyPem] = await Promise.all([
@@ -92,7 +91,7 @@ async function localEtcd(vars: CfgVars): Promise<EtcdClient> {
     read(`${vars.pkiDir}/apiserver-etcd-client.crt`),
     read(`${vars.pkiDir}/apiserver-etcd-client.key`),
   ])
-  return new Client({ endpoints: [`https://127.0.0.1:${ports.etcdClient}`], tls: { caPem, certPem, keyPem } })
+  return new Client({ endpoints: [etcdClientUrl], tls: { caPem, certPem, keyPem } })
 }
 
 async function ownPeerAddress(vars: CfgVars): Promise<string> {

@@ -18,6 +18,5 @@ export interface ApiChildConfig {
     readonly authority: SharedAuthority
     readonly endpoint: string
     readonly tls: EtcdTls
-    readonly peerPort: number
   }
 }

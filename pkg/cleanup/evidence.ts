@@ -1,8 +1,9 @@
-import { access, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
 import { errnoCode } from '#pkg/errors/error.ts'
 import { asFileError } from '#pkg/file/errors.ts'
+import { exists } from '#pkg/file/exists.ts'
 
 /** Files of the data directory that a worker writes before it touches anything else of the host. */
 export const workerFiles = ['worker-config.json', 'cni-plugins.json'] as const
@@ -39,11 +40,4 @@ export async function looksLikeDataDir(path: string): Promise<boolean> {
     }
   })
   return names.some((name) => marks.has(name)) || names.every((name) => harmless.has(name) || name.startsWith('.'))
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { stat } from 'node:fs/promises'
 import { removeCgroups } from '#pkg/cleanup/cgroups.ts'
 import { looksLikeDataDir, workerRan } from '#pkg/cleanup/evidence.ts'
 import { endProcesses } from '#pkg/cleanup/end-processes.ts'
@@ -10,6 +9,7 @@ import type { ResetContext, ResetStep, RunProgram, StepReport } from '#pkg/clean
 import { unmountPods } from '#pkg/cleanup/unmount.ts'
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
 import { errnoCode, errorMessage, K0sError } from '#pkg/errors/error.ts'
+import { isDirectory } from '#pkg/file/exists.ts'
 import { acquireLock, lockHolder } from '#pkg/file/lock.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 
@@ -96,13 +96,6 @@ export async function runSteps(steps: readonly ResetStep[], context: ResetContex
 /** Without a run directory nothing has run since the last boot or reset, and there is nowhere to put a lock. */
 async function lockNode({ runDir, lockFile }: CfgVars, held: AsyncDisposableStack): Promise<void> {
   if (await isDirectory(runDir)) held.use(await acquireLock(lockFile))
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
 }
 
 const PROGRAM_TIMEOUT_MS = 30_000

@@ -1,4 +1,5 @@
 import { errorMessage } from '#pkg/errors/error.ts'
+import { peerAddressOf } from '#pkg/etcd/addresses.ts'
 import type { EtcdClient } from '#pkg/etcd/client.ts'
 import { EtcdError, MembershipRefusedError } from '#pkg/etcd/errors.ts'
 import { initialCluster, type EtcdMember } from '#pkg/etcd/member.ts'
@@ -149,5 +150,5 @@ async function addLearner(peerUrl: string, client: AdmitDeps['client']): Promise
 }
 
 function leaveCommand({ peerUrls: [url = ''] }: EtcdMember): string {
-  return `k0s etcd leave --peer-address ${URL.canParse(url) ? new URL(url).hostname : url}`
+  return `k0s etcd leave --peer-address ${peerAddressOf(url)}`
 }

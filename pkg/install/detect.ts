@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { exists } from '#pkg/file/exists.ts'
 import { NoInitSystemError, ServiceError } from '#pkg/install/errors.ts'
 import type { InitSystem } from '#pkg/install/init-system.ts'
 import { OpenRc } from '#pkg/install/openrc.ts'
@@ -21,8 +21,8 @@ export interface InitSystemDeps {
 export async function detectInitSystem({ root = '/', run = runProgram }: InitSystemDeps = {}): Promise<
   InitSystem | undefined
 > {
-  if (await isThere(join(root, 'run/systemd/system'))) return new Systemd({ root }, { run })
-  if (await isThere(join(root, 'run/openrc/softlevel'))) return new OpenRc({ root }, { run })
+  if (await exists(join(root, 'run/systemd/system'))) return new Systemd({ root }, { run })
+  if (await exists(join(root, 'run/openrc/softlevel'))) return new OpenRc({ root }, { run })
   return undefined
 }
 
@@ -38,31 +38,29 @@ export interface InstalledService {
 /** The service that is installed here: the one whose file is where the init system of this host looks for it. */
 export async function installedService(deps: InitSystemDeps = {}): Promise<InstalledService | undefined> {
   const init = await detectInitSystem(deps)
-  if (init === undefined) return undefined
+  return init && serviceOf(init)
+}
+
+/** The service whose file is where `init` looks for it. */
+export async function serviceOf(init: InitSystem): Promise<InstalledService | undefined> {
   for (const role of serviceRoles) {
     const path = init.servicePath(role)
-    if (await isThere(path)) return { init, role, name: serviceName(role), path }
+    if (await exists(path)) return { init, role, name: serviceName(role), path }
   }
   return undefined
 }
 
 /** The service that a command is to act on. @throws NoInitSystemError, ServiceError when there is none */
 export async function requireService(deps: InitSystemDeps = {}): Promise<InstalledService> {
-  if ((await detectInitSystem(deps)) === undefined) {
+  const init = await detectInitSystem(deps)
+  if (init === undefined) {
     throw new NoInitSystemError(
       'this host runs no init system that k0s knows (systemd or OpenRC), so k0s cannot be a service here; run "k0s controller" or "k0s worker" in the foreground',
     )
   }
-  const service = await installedService(deps)
+  const service = await serviceOf(init)
   if (service !== undefined) return service
   throw new ServiceError(
     'k0s is not installed as a service of this host; run "k0s install controller" or "k0s install worker" first',
-  )
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
   )
 }

@@ -1,8 +1,9 @@
-import { rm, stat } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { modes } from '#pkg/constant/files.ts'
 import { readIfExists, writeFileAtomic } from '#pkg/file/atomic.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
+import { exists, isDirectory } from '#pkg/file/exists.ts'
 import { renderEnvironmentFile, type ServiceEnvironment } from '#pkg/install/environment-file.ts'
 import { ServiceError } from '#pkg/install/errors.ts'
 import type { InitSystem } from '#pkg/install/init-system.ts'
@@ -110,7 +111,7 @@ function wantedFiles(request: InstallRequest, { init, root }: InstallDeps): read
 
 async function refuseOtherRole(role: ServiceRole, init: InitSystem): Promise<void> {
   for (const other of serviceRoles) {
-    if (other === role || (await readIfExists(init.servicePath(other))) === undefined) continue
+    if (other === role || !(await exists(init.servicePath(other)))) continue
     const hint =
       role === 'worker' ? '; a controller that runs pods too is "k0s install controller --enable-worker"' : ''
     throw new ServiceError(
@@ -121,11 +122,7 @@ async function refuseOtherRole(role: ServiceRole, init: InitSystem): Promise<voi
 
 /** A directory that is there keeps the mode that somebody gave it. */
 async function ensureParent(path: string): Promise<void> {
-  const there = await stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  if (!there) await ensureDir(path, { mode: modes.configDir })
+  if (!(await isDirectory(path))) await ensureDir(path, { mode: modes.configDir })
 }
 
 async function putBack(path: string, text: string | undefined, mode: number): Promise<void> {

@@ -1,7 +1,7 @@
 import { rm, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errorMessage } from '#pkg/errors/error.ts'
-import { readIfExists } from '#pkg/file/atomic.ts'
+import { exists } from '#pkg/file/exists.ts'
 import { detectInitSystem, type InitSystemDeps } from '#pkg/install/detect.ts'
 import type { InitSystem } from '#pkg/install/init-system.ts'
 import { runProgram } from '#pkg/install/run-program.ts'
@@ -58,7 +58,7 @@ export async function removeUsers({
 
 async function removeService(role: ServiceRole, init: InitSystem): Promise<boolean> {
   const path = init.servicePath(role)
-  if ((await readIfExists(path)) === undefined) return false
+  if (!(await exists(path))) return false
   await init.disable(role)
   if ((await init.state(role)).state !== 'stopped') await init.stop(role, { timeoutMs: STOP_TIMEOUT_MS })
   for (const companion of init.companions) {
@@ -71,7 +71,7 @@ async function removeService(role: ServiceRole, init: InitSystem): Promise<boole
 }
 
 async function removeFile(path: string): Promise<boolean> {
-  if ((await readIfExists(path)) === undefined) return false
+  if (!(await exists(path))) return false
   await rm(path, { force: true })
   return true
 }

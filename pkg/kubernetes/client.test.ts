@@ -57,6 +57,8 @@ describe('KubeClient', () => {
     assert.match(metadata.resourceVersion, /^\d+$/)
     await client.delete(configMaps, 'a')
     await assert.rejects(client.get(configMaps, 'a'), isNotFound)
+    assert.equal(await client.find(configMaps, 'a'), undefined)
+    assert.equal((await client.find(configMaps, 'b'))?.metadata.name, 'b')
     assert.equal(
       server.requests.find(({ method, query }) => method === 'PATCH' && query.has('force'))?.query.get('force'),
       'true',

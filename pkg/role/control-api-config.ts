@@ -2,7 +2,7 @@ import type { ApiChildConfig } from '#pkg/api/child-config.ts'
 import type { PkiMaterial } from '#pkg/component/controller/certificates.ts'
 import { localApiServer, storageComponent, type ControllerOptions } from '#pkg/component/controller/context.ts'
 import type { LeafName } from '#pkg/component/controller/pki.ts'
-import { ports } from '#pkg/constant/ports.ts'
+import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
 
 /** What `k0s api` reads from its standard input. Pure. */
 export function controlApiConfig({ spec }: Pick<ControllerOptions, 'spec'>, material: PkiMaterial): ApiChildConfig {
@@ -25,9 +25,8 @@ export function controlApiConfig({ spec }: Pick<ControllerOptions, 'spec'>, mate
     ...(storageComponent(spec) === 'etcd' && {
       etcd: {
         authority: pair(authorities.etcdCa),
-        endpoint: `https://127.0.0.1:${String(ports.etcdClient)}`,
+        endpoint: etcdClientUrl,
         tls: { caPem: authorities.etcdCa.certPem, ...leaf('etcdClient') },
-        peerPort: ports.etcdPeer,
       },
     }),
   }

@@ -2,7 +2,7 @@ import { storageComponent, type ControllerOptions } from '#pkg/component/control
 import type { PkiSource } from '#pkg/component/controller/certificates.ts'
 import { etcdTls } from '#pkg/component/controller/etcd.ts'
 import { etcdPeerUrl } from '#pkg/component/controller/etcd-args.ts'
-import { ports } from '#pkg/constant/ports.ts'
+import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
 import type { EtcdMember } from '#pkg/etcd/member.ts'
 import { fetchMembers } from '#pkg/etcd/peer.ts'
 
@@ -25,7 +25,7 @@ export function etcdMembership(own: ControllerOptions, pki: PkiSource): EtcdMemb
         import('#pkg/etcd/leave.ts'),
       ])
       const tls = etcdTls(pki.material())
-      await using client = new EtcdClient({ endpoints: [`https://127.0.0.1:${String(ports.etcdClient)}`], tls })
+      await using client = new EtcdClient({ endpoints: [etcdClientUrl], tls })
       await leaveCluster(peerUrl, client)
     },
   }

@@ -1,4 +1,5 @@
 import type { ComponentManager } from '#pkg/component/manager/manager.ts'
+import { aborted } from '#pkg/lifecycle/aborted.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { startStatusServer } from '#pkg/status/server.ts'
 
@@ -55,10 +56,4 @@ async function run(
   } catch (cause) {
     return signal.aborted ? undefined : { cause }
   }
-}
-
-/** Resolves when `signal` aborts. */
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'mocha'
-import { KubeApiError } from '#pkg/kubernetes/errors.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
 import { checkToken } from '#pkg/token/check-token.ts'
 import { tokenSecret } from '#pkg/token/token-store.ts'
@@ -13,14 +12,11 @@ function clientWith(object?: KubeObject, data: Readonly<Record<string, string>> 
   const written = { ...(object?.['stringData'] as Record<string, string> | undefined), ...data }
   const encoded = Object.fromEntries(Object.entries(written).map(([k, v]) => [k, Buffer.from(v).toString('base64')]))
   const asked: string[] = []
-  const get = (_ref: unknown, name: string): Promise<KubeObject> => {
+  const find = (_ref: unknown, name: string): Promise<KubeObject | undefined> => {
     asked.push(name)
-    if (object?.metadata.name !== name) {
-      return Promise.reject(new KubeApiError({ status: 404, reason: 'NotFound', message: 'none' }))
-    }
-    return Promise.resolve({ ...object, data: encoded })
+    return Promise.resolve(object?.metadata.name === name ? { ...object, data: encoded } : undefined)
   }
-  return { asked, client: { get } as unknown as Parameters<typeof checkToken>[0] }
+  return { asked, client: { find } as unknown as Parameters<typeof checkToken>[0] }
 }
 
 const controller = tokenSecret(token, { role: 'controller' })
@@ -68,7 +64,7 @@ describe('a token that a controller shows', () => {
   })
 
   it('is not judged when the API server does not answer', async () => {
-    const get = (): Promise<never> => Promise.reject(new Error('down'))
-    await assert.rejects(checkToken({ get }, text, { role: 'controller' }), /down/)
+    const find = (): Promise<never> => Promise.reject(new Error('down'))
+    await assert.rejects(checkToken({ find }, text, { role: 'controller' }), /down/)
   })
 })

@@ -1,6 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
-import { isNotFound } from '#pkg/kubernetes/errors.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
 import { parseBootstrapToken } from '#pkg/token/bootstrap-token.ts'
 import type { TokenRole } from '#pkg/token/join-token.ts'
@@ -17,7 +16,7 @@ export type TokenVerdict =
  * @throws KubeApiError, KubeConnectionError when the API server does not tell.
  */
 export async function checkToken(
-  client: Pick<KubeClient, 'get'>,
+  client: Pick<KubeClient, 'find'>,
   text: string,
   options: { readonly role: TokenRole; readonly now?: Date; readonly signal?: AbortSignal },
 ): Promise<TokenVerdict> {
@@ -25,10 +24,7 @@ export async function checkToken(
   const token = parseBootstrapToken(text)
   if (token === undefined) return refused('it is not of the form id.secret')
   const { ref, name } = tokenSecretRef(token.id)
-  const object = await client.get(ref, name, { signal }).catch((error: unknown) => {
-    if (isNotFound(error)) return undefined
-    throw error
-  })
+  const object = await client.find(ref, name, { signal })
   const stored = readTokenSecret(object ?? nothing)
   const matches = sameText(token.secret, stored?.secret ?? '') && stored?.id === token.id
   if (object === undefined) return refused(`there is no token ${token.id}`)

@@ -36,7 +36,7 @@ describe('a token made before the cluster', () => {
           Buffer.from(v).toString('base64'),
         ]),
       )
-      const client = { get: () => Promise.resolve({ ...manifest, data }) }
+      const client = { find: () => Promise.resolve({ ...manifest, data }) }
       assert.deepEqual(await checkToken(client, `${id}.${secret}`, { role }), { valid: true, id })
     })
   }

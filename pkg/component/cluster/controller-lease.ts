@@ -2,7 +2,6 @@ import type { Component, StartContext } from '#pkg/component/component.ts'
 import { Background } from '#pkg/component/cluster/background.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
-import { isNotFound } from '#pkg/kubernetes/errors.ts'
 import type { Lease } from '#pkg/kubernetes/lease.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
@@ -115,10 +114,7 @@ export class ControllerLease implements Component {
 async function renew(client: KubeClient, facts: ControllerFacts, signal: AbortSignal): Promise<void> {
   const ref = controllerLeaseRef
   const name = `${CONTROLLER_LEASE_PREFIX}${facts.name}`
-  const present = await client.get<Lease>(ref, name, { signal }).catch((error: unknown) => {
-    if (isNotFound(error)) return undefined
-    throw error
-  })
+  const present = await client.find<Lease>(ref, name, { signal })
   const lease = controllerLease(facts, new Date(), present)
   if (present === undefined) await client.create(ref, lease, { signal })
   else await client.replace(ref, name, lease, { signal })

@@ -1,3 +1,4 @@
+import { peerAddressOf } from '#pkg/etcd/addresses.ts'
 import { memberIdHex, type EtcdMember } from '#pkg/etcd/member.ts'
 import type { KubeObject, ResourceRef } from '#pkg/kubernetes/types.ts'
 
@@ -156,7 +157,7 @@ function statusOf(
   const sameMember = before?.memberID === memberID ? before : undefined
   return {
     ...sameMember,
-    peerAddress: URL.canParse(url) ? new URL(url).hostname : url,
+    peerAddress: peerAddressOf(url),
     memberID,
     conditions: joined(isLearner ? 'False' : 'True', isLearner ? 'it catches up' : '', before, now),
   }

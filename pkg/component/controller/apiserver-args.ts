@@ -4,7 +4,7 @@ import { commonFlags } from '#pkg/component/controller/kube-flags.ts'
 import { frontProxyClientName } from '#pkg/component/controller/pki.ts'
 import { tlsFlags } from '#pkg/component/controller/tls.ts'
 import { type Flags, mergeExtraArgs } from '#pkg/supervisor/args.ts'
-import { ports } from '#pkg/constant/ports.ts'
+import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
 
 /** Command line of kube-apiserver. Pure: a golden file pins it. */
 export function apiServerArgs(options: ControllerOptions): string[] {
@@ -59,7 +59,7 @@ function storageFlags({ vars, spec: { storage } }: ControllerOptions): Flags {
   const external = storage.etcd.externalCluster
   if (external === undefined) {
     return {
-      'etcd-servers': `https://127.0.0.1:${ports.etcdClient}`,
+      'etcd-servers': etcdClientUrl,
       'etcd-cafile': join(vars.etcdPkiDir, 'ca.crt'),
       'etcd-certfile': join(vars.pkiDir, 'apiserver-etcd-client.crt'),
       'etcd-keyfile': join(vars.pkiDir, 'apiserver-etcd-client.key'),

@@ -16,6 +16,7 @@ import { kineArgs, kineEnvironment } from '#pkg/component/controller/kine.ts'
 import { konnectivityServerArgs } from '#pkg/component/controller/konnectivity-server.ts'
 import { servingNames } from '#pkg/component/controller/pki.ts'
 import { schedulerArgs } from '#pkg/component/controller/scheduler.ts'
+import { testOptions } from '#pkg/component/controller/testing/options.ts'
 import { cfgVars } from '#pkg/config/cfg-vars.ts'
 import type { ResolvedSpec } from '#pkg/config/load.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
@@ -26,26 +27,11 @@ function resolved(given: unknown, type: 'etcd' | 'kine' = 'etcd'): ResolvedSpec 
   return { ...spec, api, storage: { ...spec.storage, type, etcd: { ...spec.storage.etcd, peerAddress: api.address } } }
 }
 
-const options: ControllerOptions = {
+const options = testOptions({
   vars: cfgVars({ dataDir: '/var/lib/k0s', runDir: '/run/k0s' }),
   spec: resolved({}),
   nodeName: 'controller0',
-  users: {
-    etcd: undefined,
-    kine: undefined,
-    konnectivity: undefined,
-    apiServer: undefined,
-    scheduler: undefined,
-    api: undefined,
-  },
-  single: false,
-  logLevels: {},
-  featureGates: {},
-  controllerManagerExtraArgs: [],
-  apiServerStopTimeoutMs: 60_000,
-  tunnel: true,
-  joinable: true,
-}
+})
 
 /** UPDATE_GOLDEN=1 writes the files anew; read the difference before committing it. */
 function assertGolden(name: string, text: string): void {

@@ -1,8 +1,7 @@
 import { join } from 'node:path'
 import type { ControllerOptions } from '#pkg/component/controller/context.ts'
 import { tlsFlags } from '#pkg/component/controller/tls.ts'
-import { ports } from '#pkg/constant/ports.ts'
-import { joinHostPort } from '#pkg/net/ip.ts'
+import { etcdClientUrl, peerUrlAt } from '#pkg/etcd/addresses.ts'
 import { type Flags, mergeExtraArgs } from '#pkg/supervisor/args.ts'
 
 /** How this member starts. */
@@ -22,7 +21,7 @@ const singleMemberTiming = { 'heartbeat-interval': '20', 'election-timeout': '10
 
 /** Where the other members reach this one. */
 export function etcdPeerUrl({ spec }: Pick<ControllerOptions, 'spec'>): string {
-  return `https://${joinHostPort(spec.storage.etcd.peerAddress, ports.etcdPeer)}`
+  return peerUrlAt(spec.storage.etcd.peerAddress)
 }
 
 /** Command line of etcd. Pure: a golden file pins it. */
@@ -30,13 +29,12 @@ export function etcdArgs(options: ControllerOptions, { initialCluster, alone }: 
   const { vars, spec, nodeName, logLevels } = options
   const { extraArgs, rawArgs } = spec.storage.etcd
   const pki = (name: string): string => join(vars.etcdPkiDir, name)
-  const clientUrl = `https://127.0.0.1:${ports.etcdClient}`
   const peerUrl = etcdPeerUrl(options)
   const flags: Flags = {
     name: nodeName,
     'data-dir': vars.etcdDataDir,
-    'listen-client-urls': clientUrl,
-    'advertise-client-urls': clientUrl,
+    'listen-client-urls': etcdClientUrl,
+    'advertise-client-urls': etcdClientUrl,
     'listen-peer-urls': peerUrl,
     'initial-advertise-peer-urls': peerUrl,
     // Counts at the first start only; later the data directory says who is a member.

@@ -11,8 +11,8 @@ import { goRuntime } from '#pkg/component/controller/go-runtime.ts'
 import { hasEtcdLog, readJoinState, writeJoinState } from '#pkg/component/controller/join-state.ts'
 import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
 import { modes } from '#pkg/constant/files.ts'
-import { ports } from '#pkg/constant/ports.ts'
 import { errorMessage, K0sError } from '#pkg/errors/error.ts'
+import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
 import { fetchMembers, type EtcdTls } from '#pkg/etcd/peer.ts'
 import { ensureOwnedDir } from '#pkg/file/directory.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
@@ -77,7 +77,7 @@ export class Etcd implements Component {
         await writeJoinState(vars, { ...state, step: 'joined' })
       }
       const { log } = context
-      const etcd = { clientUrl: `https://127.0.0.1:${ports.etcdClient}`, tls: () => this.#tls() }
+      const etcd = { clientUrl: etcdClientUrl, tls: () => this.#tls() }
       await Promise.all([this.#followMembers({ ...context, signal }), defragmentWhenDue(etcd, { signal, log })])
     })
   }
@@ -195,10 +195,8 @@ function etcdProcess(options: ControllerOptions, deps: EtcdDeps): ProcessCompone
         }
       },
       probe: async (signal) => {
-        const { authorities, leaves } = deps.pki.material()
-        const { certPem: cert, keyPem: key } = leaves.etcdClient ?? {}
-        const ca = authorities.etcdCa.certPem
-        const body = await probeHttp(`https://127.0.0.1:${ports.etcdClient}/health`, { signal, ca, cert, key })
+        const { caPem: ca, certPem: cert, keyPem: key } = etcdTls(deps.pki.material())
+        const body = await probeHttp(`${etcdClientUrl}/health`, { signal, ca, cert, key })
         if (!/"health": *"true"/.test(body)) throw new Error(`etcd says ${body.trim().slice(0, 200)}`)
       },
     },

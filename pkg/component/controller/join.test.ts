@@ -9,6 +9,7 @@ import { ensurePki } from '#pkg/component/controller/certificates.ts'
 import type { ControllerOptions } from '#pkg/component/controller/context.ts'
 import { join as joinComponent, type JoinApi } from '#pkg/component/controller/join.ts'
 import { readJoinState } from '#pkg/component/controller/join-state.ts'
+import { testOptions } from '#pkg/component/controller/testing/options.ts'
 import { cfgVars } from '#pkg/config/cfg-vars.ts'
 import { K0sError } from '#pkg/errors/error.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
@@ -38,7 +39,7 @@ describe('a controller that joins', () => {
   beforeEach(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'k0s-join-'))
     const spec = defaultClusterSpec()
-    options = {
+    options = testOptions({
       vars: cfgVars({ dataDir, runDir: join(dataDir, 'run') }),
       spec: {
         ...spec,
@@ -46,22 +47,7 @@ describe('a controller that joins', () => {
         storage: { ...spec.storage, type: 'etcd', etcd: { ...spec.storage.etcd, peerAddress: '192.0.2.2' } },
       },
       nodeName: 'c1',
-      users: {
-        etcd: undefined,
-        kine: undefined,
-        konnectivity: undefined,
-        apiServer: undefined,
-        scheduler: undefined,
-        api: undefined,
-      },
-      single: false,
-      logLevels: {},
-      featureGates: {},
-      controllerManagerExtraArgs: [],
-      apiServerStopTimeoutMs: 1,
-      tunnel: true,
-      joinable: true,
-    }
+    })
   })
   afterEach(() => rm(dataDir, { recursive: true }))
 
