@@ -68,6 +68,12 @@ export class Cluster {
     return new Host({ name, number, dir: join(this.#options.dir, name) }, { names: this.names, network: this.network })
   }
 
+  /** The server that the cluster's data are in. */
+  get database(): DatabaseHost {
+    if (!this.#database) throw new Error('this cluster has no database server')
+    return this.#database
+  }
+
   get worker(): Host {
     const [first] = this.workers
     if (!first) throw new Error('this cluster has no worker')

@@ -4,6 +4,7 @@ import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { startPods } from '#inttest/common/pods.ts'
 import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { databaseGoes } from '#inttest/ha/database-goes.ts'
 import { killAndReturn } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
 
@@ -43,6 +44,12 @@ for (const database of ['postgres', 'mariadb'] as const) {
           })
         }).timeout(300_000)
       }
+    }
+
+    for (const how of ['kill -9', 'stop'] as const) {
+      it(`survive a ${how} of ${database}, and say what they wait for`, async () => {
+        await databaseGoes(cluster, writer, { how, serves })
+      }).timeout(300_000)
     }
 
     it('lose no acknowledged write', () => writer.verify())

@@ -11,6 +11,7 @@ import type { Host } from '#inttest/common/host.ts'
 import { theProcess } from '#inttest/common/faults.ts'
 import { startPods } from '#inttest/common/pods.ts'
 import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { monotonicMs } from '#inttest/ha/monotonic.ts'
 import { killAndReturn, survives } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
 
@@ -176,7 +177,7 @@ describe('three controllers and two workers', () => {
       it(`survive an etcd that hangs on controller-${String(index)}: its API server steps aside`, async () => {
         const host = cluster.controllers[index]!
         const etcd = await theProcess(host, 'etcd')
-        const beganMs = Date.now()
+        const beganMs = monotonicMs()
         process.kill(etcd.pid, 'SIGSTOP')
         try {
           await eventually('its API server is gone', 60_000, async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
+import { monotonicMs } from '#inttest/ha/monotonic.ts'
 import type { LoopbackWriter } from '#inttest/ha/writer.ts'
 
 /** Writes have to go on by themselves; how soon is printed. */
@@ -19,6 +20,19 @@ export async function killAll(host: Host): Promise<void> {
   }
 }
 
+/** One decimal, as the figures of these tests are printed. */
+export function inSeconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`
+}
+
+/** Resolves once writes are acknowledged again. */
+export async function writesGoOn(writer: LoopbackWriter): Promise<void> {
+  await eventually('writes go on', 60_000, async () => {
+    const newest = (await writer.acknowledged()).at(-1)?.atMs ?? 0
+    assert.ok(newest > monotonicMs() - 1_000, 'no write for a second')
+  })
+}
+
 /** What users notice of `what` on `host` since `beganMs`: how long nobody could write, and when exec works again. */
 export async function survives(
   cluster: Cluster,
@@ -30,14 +44,10 @@ export async function survives(
     const { code, stderr } = await other.k0s(['kubectl', 'exec', 'witness', '--', 'hostname'], { timeoutMs: 10_000 })
     assert.equal(code, 0, stderr)
   })
-  const execMs = Date.now() - beganMs
-  await eventually('writes go on', 60_000, async () => {
-    const newest = (await writer.acknowledged()).at(-1)?.atMs ?? 0
-    assert.ok(newest > Date.now() - 1_000, 'no write for a second')
-  })
+  const execMs = monotonicMs() - beganMs
+  await writesGoOn(writer)
   const gapMs = await writer.longestGapMs(beganMs - 1_000)
-  const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
-  console.log(`      ${what} on ${host.name}: no write for ${seconds(gapMs)}, exec after ${seconds(execMs)}`)
+  console.log(`      ${what} on ${host.name}: no write for ${inSeconds(gapMs)}, exec after ${inSeconds(execMs)}`)
   assert.ok(gapMs < INTERRUPTION_MS, `no write for ${String(gapMs)} ms`)
 }
 
@@ -47,7 +57,7 @@ export async function killAndReturn(
   writer: LoopbackWriter,
   { host, how }: { readonly host: Host; readonly how: 'kill -9' | 'power-off' },
 ): Promise<void> {
-  const beganMs = Date.now()
+  const beganMs = monotonicMs()
   if (how === 'power-off') await host.powerOff()
   else await killAll(host)
   await survives(cluster, writer, { host, beganMs, what: how })

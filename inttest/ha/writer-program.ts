@@ -1,5 +1,6 @@
 // Runs on a worker, from standard input, with nothing but Node.js: creates a ConfigMap every 20 ms through the loopback address
-// of the node-local load balancer and notes each one that was acknowledged, with the time. Ends with its standard input.
+// of the node-local load balancer and notes each one that was acknowledged, with the milliseconds since boot. Ends with its
+// standard input.
 import { appendFileSync } from 'node:fs'
 import { connect, type ClientHttp2Session } from 'node:http2'
 import { parseArgs } from 'node:util'
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     out: { type: 'string', default: '' },
   },
 })
+const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n)
 const pem = (base64: string): Buffer => Buffer.from(base64, 'base64')
 const EVERY_MS = 20
 /** Requests without an answer at once; more are not sent. */
@@ -47,7 +49,7 @@ function write(): void {
   // A connection that leaves one request without an answer is given up, as clients of Kubernetes do by their pings.
   stream.setTimeout(TIMEOUT_MS, () => of.destroy())
   stream.on('response', (headers) => {
-    if (headers[':status'] === 201) appendFileSync(values.out, `${String(n)} ${String(Date.now())}\n`)
+    if (headers[':status'] === 201) appendFileSync(values.out, `${String(n)} ${String(monotonicMs())}\n`)
   })
   stream.on('error', () => undefined)
   stream.on('close', () => (open -= 1))

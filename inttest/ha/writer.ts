@@ -7,6 +7,7 @@ import type { Cluster } from '#inttest/common/cluster.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { checkout } from '#inttest/common/names.ts'
 import { ended } from '#inttest/common/run.ts'
+import { monotonicMs } from '#inttest/ha/monotonic.ts'
 
 const OUT = '/var/log/acknowledged'
 
@@ -49,7 +50,7 @@ export class LoopbackWriter implements AsyncDisposable {
     this.#child = spawn(program, args, { stdio: ['pipe', 'inherit', 'inherit'] })
   }
 
-  /** What was acknowledged so far: number of the object, and when. */
+  /** What was acknowledged so far: number of the object, and when by monotonicMs(). */
   async acknowledged(): Promise<readonly { readonly n: number; readonly atMs: number }[]> {
     const text = await readFile(this.#worker.diskPath(OUT), 'utf8').catch(() => '')
     return text
@@ -63,7 +64,7 @@ export class LoopbackWriter implements AsyncDisposable {
   /** The longest time without an acknowledged write since `sinceMs`, milliseconds; until now counts too. */
   async longestGapMs(sinceMs: number): Promise<number> {
     const times = (await this.acknowledged()).map(({ atMs }) => atMs).filter((atMs) => atMs >= sinceMs)
-    const all = [sinceMs, ...times.toSorted((a, b) => a - b), Date.now()]
+    const all = [sinceMs, ...times.toSorted((a, b) => a - b), monotonicMs()]
     return Math.max(...all.slice(1).map((atMs, i) => atMs - (all[i] ?? atMs)))
   }
 

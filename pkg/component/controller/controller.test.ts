@@ -12,7 +12,7 @@ import { ensurePki } from '#pkg/component/controller/certificates.ts'
 import type { ControllerOptions } from '#pkg/component/controller/context.ts'
 import { controllerManagerArgs } from '#pkg/component/controller/controller-manager.ts'
 import { etcdArgs } from '#pkg/component/controller/etcd-args.ts'
-import { kineArgs, kineEnvironment } from '#pkg/component/controller/kine.ts'
+import { kineArgs, kineEnvironment, metricsAddress } from '#pkg/component/controller/kine.ts'
 import { konnectivityServerArgs } from '#pkg/component/controller/konnectivity-server.ts'
 import { servingNames } from '#pkg/component/controller/pki.ts'
 import { schedulerArgs } from '#pkg/component/controller/scheduler.ts'
@@ -85,6 +85,16 @@ describe('command lines of a controller', () => {
     assert.deepEqual(args.slice(-2), ['--v=9', '--v=8'])
     const manager = controllerManagerArgs({ ...options, controllerManagerExtraArgs: ['--v=4'] })
     assert.equal(manager.at(-1), '--v=4')
+  })
+
+  it('let the health of kine be asked where it says that it listens', () => {
+    const withMetrics = (address: string): string | undefined => {
+      const extraArgs = { 'metrics-bind-address': address }
+      return metricsAddress(kineArgs({ ...options, spec: resolved({ storage: { kine: { extraArgs } } }, 'kine') }))
+    }
+    assert.equal(metricsAddress(kineArgs(options)), '127.0.0.1:2380')
+    assert.equal(withMetrics(':9100'), '127.0.0.1:9100')
+    assert.equal(withMetrics('0'), undefined)
   })
 
   it('never show the password of a database', () => {

@@ -3,8 +3,9 @@ import type { Component } from '#pkg/component/component.ts'
 import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
 import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
 import { modes } from '#pkg/constant/files.ts'
+import { errorMessage } from '#pkg/errors/error.ts'
 import { ensureDir, ensureOwnedDir } from '#pkg/file/directory.ts'
-import { probeUnix } from '#pkg/net/probe.ts'
+import { ProbeError, probeHttp, probeUnix } from '#pkg/net/probe.ts'
 import { type Flags, mergeExtraArgs } from '#pkg/supervisor/args.ts'
 
 /** The etcd API over SQL: `k0s kine` as a child of its own, since its user and its loads are not the supervisor's. */
@@ -34,6 +35,7 @@ export function kine(options: ControllerOptions, deps: ControllerDeps): Componen
       },
       probe: async (signal) => {
         await probeUnix(vars.kineSocket, { signal })
+        await probeDatabase(metricsAddress(kineArgs(options)), { signal })
       },
     },
     deps,
@@ -69,4 +71,26 @@ export function kineEnvironment(options: ControllerOptions): Readonly<Record<str
 export function kineDataSource({ storage }: Pick<ControllerOptions['spec'], 'storage'>): string | undefined {
   const { dataSource, extraArgs } = storage.kine
   return extraArgs['endpoint'] ?? extraArgs['--endpoint'] ?? dataSource
+}
+
+/** `host:port` of /metrics and /health; undefined when they are switched off. Pure. */
+export function metricsAddress(args: readonly string[]): string | undefined {
+  const prefix = '--metrics-bind-address='
+  // As kine does: the last one counts.
+  const address = args.findLast((arg) => arg.startsWith(prefix))?.slice(prefix.length) ?? ''
+  if (address === '' || address === '0') return undefined
+  return address.startsWith(':') ? `127.0.0.1${address}` : address
+}
+
+/** That kine listens does not mean that its database serves. @throws ProbeError with the reason that kine gives */
+async function probeDatabase(address: string | undefined, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+  if (address === undefined) return
+  try {
+    await probeHttp(`http://${address}/health`, { signal })
+  } catch (err) {
+    const reason = /"reason":"(.*?)"[,}]/.exec(errorMessage(err))?.[1]?.replace(/^RANGE ERROR:(etcdserver: )?/, '')
+    if (signal.aborted) throw new ProbeError('the database does not answer in time', { cause: err })
+    if (reason === undefined) return // nobody answers, or another program: kine serves without that port, too
+    throw new ProbeError(`the database does not serve: ${reason}`, { cause: err })
+  }
 }

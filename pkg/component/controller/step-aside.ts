@@ -32,12 +32,12 @@ const WELL_AFTER = 3
 export class StepAside implements Component {
   readonly name: string
   readonly after: readonly string[]
-  readonly #inner: Component
+  readonly #inner: Component & { readonly restarts?: number }
   readonly #deps: StepAsideDeps
   readonly #background = new Background()
   #aside: string | undefined
 
-  constructor(inner: Component, deps: StepAsideDeps) {
+  constructor(inner: Component & { readonly restarts?: number }, deps: StepAsideDeps) {
     this.name = inner.name
     this.after = inner.after
     this.#inner = inner
@@ -47,6 +47,11 @@ export class StepAside implements Component {
   /** It has stepped aside, or is about to: there is nothing that its end should wait for. */
   get isAside(): boolean {
     return this.#aside !== undefined
+  }
+
+  /** How often the process of `inner` was started again. */
+  get restarts(): number | undefined {
+    return this.#inner.restarts
   }
 
   async start(context: StartContext): Promise<void> {

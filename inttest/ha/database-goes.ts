@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import type { Cluster } from '#inttest/common/cluster.ts'
+import { eventually } from '#inttest/common/eventually.ts'
+import type { Host } from '#inttest/common/host.ts'
+import { monotonicMs } from '#inttest/ha/monotonic.ts'
+import { inSeconds, writesGoOn } from '#inttest/ha/surviving.ts'
+import type { LoopbackWriter } from '#inttest/ha/writer.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
+
+/** Longer than the leases by which leaders of the control plane are elected, so that all of them are lost. */
+const AWAY_MS = 20_000
+
+/** How the database server goes, and what tells that a controller serves. */
+export interface Going {
+  /** `kill -9` is started again at once, as a service manager does; after `stop` it is away for a while. */
+  readonly how: 'kill -9' | 'stop'
+  readonly serves: (host: Host) => Promise<void>
+}
+
+/** Ends the database server under all controllers and starts it again: they come back by themselves. */
+export async function databaseGoes(cluster: Cluster, writer: LoopbackWriter, { how, serves }: Going): Promise<void> {
+  const { database, controllers } = cluster
+  const supervisors = async (): Promise<readonly number[]> =>
+    Promise.all(controllers.map(async (host) => (await cluster.supervisor(host)).pid))
+  const before = await supervisors()
+  const beganMs = monotonicMs()
+  if (how === 'stop') {
+    await database.stop()
+    for (const host of controllers) {
+      await eventually(`${host.name} says what it waits for`, 30_000, async () => {
+        const { stdout } = await host.k0s(['status'])
+        assert.match(stdout, /^Components: .*kine: the database does not serve: /m)
+      })
+    }
+    await sleep(Math.max(0, AWAY_MS - (monotonicMs() - beganMs)))
+  } else await database.kill()
+  const backMs = monotonicMs()
+  await database.start()
+  await writesGoOn(writer)
+  const gapMs = await writer.longestGapMs(beganMs - 1_000)
+  await eventually('all serve again', 90_000, async () => {
+    for (const host of controllers) {
+      await serves(host)
+      const { code, stderr } = await host.k0s(['status', '--wait-ready', '--timeout', '1s'])
+      assert.equal(code, 0, stderr)
+    }
+  })
+  const wholeMs = monotonicMs() - backMs
+  console.log(
+    `      ${how} of the database: no write for ${inSeconds(gapMs)}, ${inSeconds(gapMs - (backMs - beganMs))} after its start; every component ready ${inSeconds(wholeMs)} after it`,
+  )
+  assert.deepEqual(await supervisors(), before, 'nobody started a controller again')
+}
