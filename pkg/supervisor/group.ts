@@ -3,8 +3,12 @@ import { allPids, isDead, processStat } from '#pkg/file/proc.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { ProcessStopError } from '#pkg/supervisor/errors.ts'
 
-/** How often a group that was told to end is looked at, milliseconds: most programs take a few of these. */
-const POLL_MS = 10
+/**
+ * How often a group that was told to end is looked at, milliseconds. Most programs take a few of the first; each look reads all
+ * of /proc, so those that take long are looked at less and less often.
+ */
+const FIRST_POLL_MS = 10
+const LAST_POLL_MS = 100
 /** SIGKILL takes effect at once unless the process hangs in the kernel; then waiting longer does not help. */
 const KILL_TIMEOUT_MS = 10_000
 
@@ -33,9 +37,9 @@ export function signalGroup(groupId: number, signal: NodeJS.Signals | 0): boolea
 
 async function groupGone(groupId: number, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs
-  while (isGroupAlive(groupId)) {
+  for (let pauseMs = FIRST_POLL_MS; isGroupAlive(groupId); pauseMs = Math.min(pauseMs * 1.2, LAST_POLL_MS)) {
     if (performance.now() >= deadline) return false
-    await sleep(POLL_MS)
+    await sleep(pauseMs)
   }
   return true
 }
