@@ -17,7 +17,7 @@ import type { RunningServer } from '#konnectivity/testing/runners.ts'
 import { TcpProxy } from '#konnectivity/testing/tcp-proxy.ts'
 import { until } from '#pkg/lifecycle/testing/until.ts'
 import { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
-import { metadata, paths, RECEIVE_LIMIT_BYTES } from '#konnectivity/tunnel/protocol.ts'
+import { metadata, paths } from '#konnectivity/tunnel/protocol.ts'
 
 const KIB = 1024
 const AGENT_SUBJECT = agentSubject('scripted')
@@ -242,13 +242,14 @@ describe('tunnel faults', function () {
   })
 
   it('resets only the connection whose reader lets a shared stream fill up', async () => {
+    running = await fixture.startServer({ bufferLimitBytes: 1024 * KIB })
     const agent = await scripted()
     const slow = await dialAccepted(agent, 1)
     const other = await dialAccepted(agent, 2)
     slow.pause()
     slow.on('error', () => undefined)
-    // More than the limit, and what the sockets on the way take.
-    const packets = RECEIVE_LIMIT_BYTES / (64 * KIB) + 150
+    // More than the limit, and what the sockets and windows on the way take.
+    const packets = 16 + 150
     for (let i = 0; i < packets; i += 1) agent.send({ type: 'data', connectId: 1, data: Buffer.alloc(64 * KIB) })
     assert.equal((await agent.next('closeRequest')).connectId, 1)
     agent.send({ type: 'data', connectId: 2, data: Buffer.from('fine') })

@@ -15,6 +15,7 @@ import type { PacketPort } from '#konnectivity/tunnel/packet-connection.ts'
 import type { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
 import { metadata, paths } from '#konnectivity/tunnel/protocol.ts'
 import { LINGER_MS, Splice } from '#konnectivity/tunnel/splice.ts'
+import { StreamCredit } from '#konnectivity/tunnel/stream-credit.ts'
 
 /** Plain data of the connections of one session. */
 export interface AgentConnectionsOptions {
@@ -54,6 +55,7 @@ export class AgentConnections {
     this.#deps = deps
     this.#port = {
       unread: deps.buffers.unread,
+      credit: new StreamCredit(deps.control),
       sendData: (id, payload, done) => deps.control.sendData(id, payload, done),
       sendClose: (connectId, error) => deps.control.send({ type: 'closeResponse', connectId, error }),
       forget: (id) => this.#byId.delete(id),

@@ -10,6 +10,7 @@ import { Traffic } from '#konnectivity/server/traffic.ts'
 import { PacketConnection, ReceiveQueueFullError } from '#konnectivity/tunnel/packet-connection.ts'
 import type { PacketPort } from '#konnectivity/tunnel/packet-connection.ts'
 import type { PacketStream } from '#konnectivity/tunnel/packet-stream.ts'
+import { StreamCredit } from '#konnectivity/tunnel/stream-credit.ts'
 
 /** How one agent answered a dial. */
 export type BackendDial =
@@ -66,6 +67,7 @@ export class Backend {
     this.#deps = deps
     this.#port = {
       unread: deps.buffers.unread,
+      credit: new StreamCredit(deps.control),
       sendData: (id, payload, done) => deps.control.sendData(id, payload, done),
       sendClose: (connectId) => deps.control.send({ type: 'closeRequest', connectId }),
       forget: (id, error) => {

@@ -1,5 +1,8 @@
 import { WindowBudget } from '#pkg/http2/window-budget.ts'
 
+/** A reader that is alone may be behind by a fifth of the limit, two by a sixth each, and so on: never by all of it together. */
+const SHARES = 4
+
 /** Something that holds packets of one connection until its reader takes them. */
 export interface UnreadHolder {
   /** There is no more room, and its reader has taken nothing for the longest time: gives back all that it holds. */
@@ -23,6 +26,11 @@ export class UnreadPackets {
   /** Bytes that wait now. */
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** What one connection may leave unread before its source has to wait for it: less, the more wait already. */
+  get shareBytes(): number {
+    return Math.max(0, this.#limitBytes - this.#bytes) / SHARES
   }
 
   /** Bytes arrived that the reader does not take yet. May end the holder itself. */

@@ -1,11 +1,14 @@
 import { Duplex } from 'node:stream'
+import { performance } from 'node:perf_hooks'
 import type { UnreadHolder, UnreadPackets } from '#konnectivity/tunnel/buffers.ts'
-import { RECEIVE_LIMIT_BYTES } from '#konnectivity/tunnel/protocol.ts'
+import type { StreamCredit } from '#konnectivity/tunnel/stream-credit.ts'
 
 /** The shared stream, as one connection sees it. */
 export interface PacketPort {
   /** What all connections of the process may leave unread together. */
   readonly unread: UnreadPackets
+  /** Makes the peer wait for readers that are behind. */
+  readonly credit: StreamCredit
   /** Sends payload bytes; `done` once they are on their way: what slows this connection's source down. */
   sendData(connectId: number, payload: Buffer, done: (error?: Error | null) => void): void
   /** Tells the peer that this side is finished, after all data. Called once, unless the peer closed first. */
@@ -14,35 +17,40 @@ export interface PacketPort {
   forget(connectId: number, error: Error | null): void
 }
 
-/** The reader of one connection was too slow for a stream that cannot be paused for it alone. */
+/** A reader that is behind by more than its share and took nothing for this long is not waited for any more. */
+const STALL_MS = 5_000
+
+/** The reader of one connection stood still, or was the slowest of too many, on a stream that others need. */
 export class ReceiveQueueFullError extends Error {
-  constructor(limitBytes: number) {
-    super(
-      `connection reset: its reader left too much unread on a stream shared with others (limit ${limitBytes} bytes)`,
-    )
+  constructor(unreadBytes: number) {
+    super(`connection reset: its reader left ${unreadBytes} bytes unread on a stream that is shared with others`)
     this.name = 'ReceiveQueueFullError'
   }
 }
 
 /**
  * One connection on a stream shared by all of an agent: the fallback towards upstream peers, whose protocol has no flow
- * control. INVARIANTS: the shared stream never waits for one connection; what is unread is bounded, beyond the bound
- * this connection alone is reset; no DATA follows our close, and our close follows all our DATA.
+ * control. A reader that is far behind slows the stream down (see StreamCredit) as long as it takes something.
+ *
+ * INVARIANTS: the shared stream never stops for one connection; what is unread is bounded, beyond the bound those that
+ * stand still are reset; no DATA follows our close, and our close follows all our DATA.
  */
 export class PacketConnection extends Duplex implements UnreadHolder {
   readonly connectId: number
   readonly #port: PacketPort
-  readonly #receiveLimitBytes: number
+  readonly #stallMs: number
   #peerClosed = false
   #closeSent = false
   readonly #received: Buffer[] = []
   #receivedBytes = 0
   #wanted = false
+  /** `performance.now()` since when the reader has taken nothing. */
+  #stillSince = 0
 
-  constructor(options: { connectId: number; receiveLimitBytes?: number }, port: PacketPort) {
+  constructor(options: { connectId: number; stallMs?: number }, port: PacketPort) {
     super({ allowHalfOpen: true, readableHighWaterMark: 64 * 1024, writableHighWaterMark: 64 * 1024 })
     this.connectId = options.connectId
-    this.#receiveLimitBytes = options.receiveLimitBytes ?? RECEIVE_LIMIT_BYTES
+    this.#stallMs = options.stallMs ?? STALL_MS
     this.#port = port
   }
 
@@ -53,20 +61,24 @@ export class PacketConnection extends Duplex implements UnreadHolder {
       this.#wanted = this.push(data)
       return
     }
+    if (this.#received.length === 0) this.#stillSince = performance.now()
     this.#received.push(data)
     this.#receivedBytes += data.length
-    if (this.#receivedBytes > this.#receiveLimitBytes) this.overflow()
-    else this.#port.unread.add(this, data.length)
+    this.#port.unread.add(this, data.length)
+    if (this.#excessBytes === 0) return
+    if (performance.now() - this.#stillSince > this.#stallMs) this.overflow()
+    else this.#port.credit.withhold(this, data.length)
   }
 
   overflow(): void {
-    this.destroy(new ReceiveQueueFullError(this.#receiveLimitBytes))
+    this.destroy(new ReceiveQueueFullError(this.#receivedBytes))
   }
 
   /** The peer closed: what was received can still be read, what we would send is dropped. */
   receiveClose(): void {
     if (this.#peerClosed || this.destroyed) return
     this.#peerClosed = true
+    this.#port.credit.release(this)
     // No half-close: once the last byte was read nothing is left to do, and the other end must not wait for us.
     this.once('end', () => this.destroy())
     if (this.#received.length === 0) this.push(null)
@@ -81,6 +93,8 @@ export class PacketConnection extends Duplex implements UnreadHolder {
       this.#port.unread.take(this, data.length)
       this.#wanted = this.push(data)
     }
+    this.#stillSince = performance.now()
+    this.#port.credit.keepAtMost(this, this.#excessBytes)
     if (this.#peerClosed && this.#received.length === 0) this.push(null)
   }
 
@@ -96,11 +110,17 @@ export class PacketConnection extends Duplex implements UnreadHolder {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#port.unread.forget(this)
+    this.#port.credit.release(this)
     this.#receivedBytes = 0
     this.#received.length = 0
     this.#sendClose(error?.message ?? '')
     this.#port.forget(this.connectId, error)
     done(error)
+  }
+
+  /** What waits for the reader beyond its share. */
+  get #excessBytes(): number {
+    return Math.max(0, this.#receivedBytes - this.#port.unread.shareBytes)
   }
 
   #sendClose(error: string): void {

@@ -5,6 +5,7 @@ import { dataPrefix, decodePacket, encodePacket } from '#konnectivity/proto/pack
 import type { Packet } from '#konnectivity/proto/packet.ts'
 import { MalformedPacketError } from '#konnectivity/proto/protobuf.ts'
 import { MAX_DATA_BYTES, MAX_MESSAGE_BYTES } from '#konnectivity/tunnel/protocol.ts'
+import type { CreditSource } from '#konnectivity/tunnel/stream-credit.ts'
 
 /** What happens on a packet stream. */
 export interface PacketStreamHandler {
@@ -20,14 +21,14 @@ export interface PacketStreamHandler {
 const MAX_ANSWER_BYTES = 1024 * 1024
 
 /** Packets over one gRPC stream of either side: framing, decoding, and writing without copying payloads. */
-export class PacketStream {
-  readonly #stream: Duplex
+export class PacketStream implements CreditSource {
+  readonly #stream: Duplex & Partial<CreditSource>
   readonly #onSent: PacketStreamHandler['onSent']
   #error: Error | undefined
   /** Of packets without payload that are not on their way yet. */
   #answerBytes = 0
 
-  constructor(stream: Duplex, handler: PacketStreamHandler) {
+  constructor(stream: Duplex & Partial<CreditSource>, handler: PacketStreamHandler) {
     this.#stream = stream
     this.#onSent = (type) => handler.onSent?.(type)
     const splitter = new GrpcMessageSplitter({ maxMessageBytes: MAX_MESSAGE_BYTES })
@@ -83,6 +84,14 @@ export class PacketStream {
   /** Undoes `pause`. */
   resume(): void {
     this.#stream.resume()
+  }
+
+  withhold(bytes: number): void {
+    this.#stream.withhold?.(bytes)
+  }
+
+  grant(bytes: number): void {
+    this.#stream.grant?.(bytes)
   }
 
   /** False once the stream cannot take packets any more. */

@@ -33,12 +33,6 @@ export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 export const MAX_DATA_BYTES = 64 * 1024
 
 /**
- * Unread bytes of one connection on a shared stream; beyond it that connection is reset, see PacketConnection. A quarter of what
- * all may have: kube-apiserver's client of the gRPC frontend is often some megabytes behind an upstream agent, which waits for nobody.
- */
-export const RECEIVE_LIMIT_BYTES = 64 * 1024 * 1024
-
-/**
  * How both ends speak HTTP/2. A stream's window is what one blocked reader can make the other side hold, and at the same
  * time what its connection moves in a round trip: it begins small and grows for readers that keep up.
  */

@@ -69,6 +69,16 @@ export class Http2Duplex extends Duplex implements StreamListener {
     if (end) this.destroy()
   }
 
+  /** The peer may not replace so many of the bytes that were read, until they are granted. */
+  withhold(bytes: number): void {
+    this.#stream?.withhold(bytes)
+  }
+
+  /** Undoes `withhold`. */
+  grant(bytes: number): void {
+    this.#stream?.grant(bytes)
+  }
+
   onHeaders(fields: Fields): void {
     this.emit(this.#responded ? 'trailers' : 'response', headersOf(fields))
     this.#responded = true

@@ -30,6 +30,12 @@ export class ReceiveWindows {
   /** The listener of a stream is done with bytes that it received: the peer may send as many again. */
   consumed(stream: Http2Stream, bytes: number): void {
     stream.readBytes += bytes
+    const { withheldBytes } = stream
+    // What is not withheld may be all that the peer can use: it is not kept until it is half a window.
+    if (withheldBytes > 0) {
+      if (stream.readBytes > withheldBytes) this.#grant(stream, stream.readBytes - withheldBytes)
+      return
+    }
     if (stream.readBytes < stream.windowBytes / 2) return
     const unread = stream.windowBytes - stream.receiveWindow - stream.readBytes
     const { duplex } = this.#options
@@ -39,15 +45,19 @@ export class ReceiveWindows {
       stream.windowBytes += more
       stream.readBytes += more
     }
-    this.#writer.windowUpdate(stream.id, stream.readBytes)
-    stream.receiveWindow += stream.readBytes
-    stream.readBytes = 0
+    this.#grant(stream, stream.readBytes)
   }
 
   /** The stream is over: what its window had grown by is free again. */
   release(stream: Http2Stream): void {
     const { duplex, streamWindowBytes } = this.#options
     duplex?.budget.give(stream.windowBytes - streamWindowBytes)
+  }
+
+  #grant(stream: Http2Stream, bytes: number): void {
+    this.#writer.windowUpdate(stream.id, bytes)
+    stream.receiveWindow += bytes
+    stream.readBytes -= bytes
   }
 
   #refill(): void {

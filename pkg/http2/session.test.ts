@@ -135,6 +135,31 @@ describe('Http2Session', function () {
     await until(() => used() === 0, 'the budget is whole again')
   })
 
+  it('lets the peer replace what was withheld only once it is granted', async () => {
+    let received = 0
+    let far: Http2Duplex | undefined
+    const { client } = await pair((stream) => {
+      far = stream
+      stream.respond({ ':status': '200' })
+      stream.on('data', (chunk: Buffer) => {
+        received += chunk.length
+        stream.withhold(chunk.length)
+      })
+    })
+    const stream = request(client)
+    // The size of the first windows is known.
+    await once(stream, 'response')
+    stream.write(Buffer.alloc(64 * KIB))
+    await until(() => received === FIRST_WINDOW, 'a window has come')
+    // The answer to it comes behind all that could be sent meanwhile.
+    await new Promise((resolve) => client.ping(resolve))
+    assert.equal(received, FIRST_WINDOW)
+    far?.grant(1000)
+    await until(() => received === FIRST_WINDOW + 1000, 'as much as was granted')
+    far?.grant(FIRST_WINDOW - 500)
+    await until(() => received === 2 * FIRST_WINDOW + 500, 'again as much')
+  })
+
   it('tells streams of a reset and of a lost connection, and takes none after it is closed', async () => {
     let streams = 0
     const { client, server } = await pair((stream) => {

@@ -68,6 +68,8 @@ export class Http2Stream {
   windowBytes: number
   /** For the connection: bytes that were read since the last update. */
   readBytes = 0
+  /** For the connection: of those, what the peer is not to replace yet. */
+  withheldBytes = 0
   /** For the connection: what may still be sent to the peer. */
   sendWindow: number
   readonly #connection: ConnectionSide
@@ -160,6 +162,17 @@ export class Http2Stream {
   /** The listener is done with bytes that it received; needed where the connection does not assume it. */
   consumed(bytes: number): void {
     if (this.receiving) this.#connection.consumed(this, bytes)
+  }
+
+  /** So many of the bytes that were received, or will be said to be consumed, are not granted to the peer again. */
+  withhold(bytes: number): void {
+    this.withheldBytes += bytes
+  }
+
+  /** Undoes `withhold`: the peer is granted as many at once. */
+  grant(bytes: number): void {
+    this.withheldBytes -= bytes
+    this.consumed(0)
   }
 
   /** For the connection: DATA, or the end of the peer's direction. */
