@@ -1,6 +1,6 @@
 import { storageComponent, type ControllerOptions } from '#pkg/component/controller/context.ts'
 import type { PkiSource } from '#pkg/component/controller/certificates.ts'
-import { etcdTls } from '#pkg/component/controller/etcd.ts'
+import { etcdTls } from '#pkg/component/controller/etcd-process.ts'
 import { etcdPeerUrl } from '#pkg/component/controller/etcd-args.ts'
 import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
 import type { EtcdMember } from '#pkg/etcd/member.ts'

@@ -25,7 +25,10 @@ export function etcdPeerUrl({ spec }: Pick<ControllerOptions, 'spec'>): string {
 }
 
 /** Command line of etcd. Pure: a golden file pins it. */
-export function etcdArgs(options: ControllerOptions, { initialCluster, alone }: EtcdStart): string[] {
+export function etcdArgs(
+  options: Pick<ControllerOptions, 'vars' | 'spec' | 'nodeName' | 'logLevels'>,
+  { initialCluster, alone }: EtcdStart,
+): string[] {
   const { vars, spec, nodeName, logLevels } = options
   const { extraArgs, rawArgs } = spec.storage.etcd
   const pki = (name: string): string => join(vars.etcdPkiDir, name)

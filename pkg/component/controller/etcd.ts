@@ -1,23 +1,19 @@
-import { join } from 'node:path'
 import { Background } from '#pkg/component/cluster/background.ts'
 import type { Component, StartContext } from '#pkg/component/component.ts'
-import type { PkiMaterial, PkiSource } from '#pkg/component/controller/certificates.ts'
+import type { PkiSource } from '#pkg/component/controller/certificates.ts'
 import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
-import { etcdArgs, etcdPeerUrl } from '#pkg/component/controller/etcd-args.ts'
+import { etcdPeerUrl } from '#pkg/component/controller/etcd-args.ts'
 import { defragmentWhenDue } from '#pkg/component/controller/etcd-defragment.ts'
 import { etcdStart, rememberedMembers, rememberMembers } from '#pkg/component/controller/etcd-peers.ts'
+import { etcdProcess, etcdTls, STOP_GRACE_MS } from '#pkg/component/controller/etcd-process.ts'
 import { promoteSelf } from '#pkg/component/controller/etcd-promotion.ts'
-import { goRuntime } from '#pkg/component/controller/go-runtime.ts'
 import { hasEtcdLog, readJoinState, writeJoinState } from '#pkg/component/controller/join-state.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
-import { modes } from '#pkg/constant/files.ts'
+import type { ProcessComponent } from '#pkg/component/worker/process-component.ts'
 import { errorMessage, K0sError } from '#pkg/errors/error.ts'
 import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
 import { fetchMembers, type EtcdTls } from '#pkg/etcd/peer.ts'
-import { ensureOwnedDir } from '#pkg/file/directory.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
-import { probeHttp } from '#pkg/net/probe.ts'
 
 /** Collaborators of the store. */
 export interface EtcdDeps extends ControllerDeps {
@@ -40,6 +36,8 @@ const LOOK_EVERY_MS = 3_000
 /** How often one of several notes who the others are. */
 const REMEMBER_EVERY_MS = 60_000
 const ASK_TIMEOUT_MS = 3_000
+/** For one that is started again at once. */
+const RESTART_GRACE_MS = 100
 
 /**
  * The store. Clients come over loopback with a certificate, members over `peerAddress`. Ready means that it votes: a member that
@@ -56,13 +54,14 @@ export class Etcd implements Component {
   readonly #process: ProcessComponent
   readonly #background = new Background()
   #isRemoved = false
+  #stopGraceMs = STOP_GRACE_MS
   /** Why this member does not vote yet; undefined once it does. */
   #notVoting: string | undefined
 
   constructor(options: ControllerOptions, deps: EtcdDeps) {
     this.#options = options
     this.#deps = deps
-    this.#process = etcdProcess(options, deps)
+    this.#process = etcdProcess(options, deps, () => this.#stopGraceMs)
   }
 
   async start(context: StartContext): Promise<void> {
@@ -105,7 +104,12 @@ export class Etcd implements Component {
   /** Until this member votes. */
   async #vote(initialCluster: readonly string[], { signal, log }: StartContext): Promise<void> {
     const own = { peerUrl: etcdPeerUrl(this.#options), tls: this.#tls(), initialCluster }
-    await promoteSelf(own, { signal, log, onWaiting: (reason) => (this.#notVoting = reason) })
+    await promoteSelf(own, {
+      signal,
+      log,
+      onWaiting: (reason) => (this.#notVoting = reason),
+      restart: () => this.#restart({ signal, log }),
+    })
     this.#notVoting = undefined
     log.info('this member of etcd votes')
   }
@@ -120,6 +124,7 @@ export class Etcd implements Component {
     for (;;) {
       try {
         if (hasCompany) {
+          log.info('etcd starts again, with the timing for several members')
           await this.#restart(context)
           alone = false
           hasCompany = false
@@ -155,51 +160,21 @@ export class Etcd implements Component {
     }
   }
 
+  /**
+   * At once: when etcd is asked to end it refuses every request for the 5 s or more that it waits for the API server's watches, while
+   * what it has acknowledged is in its log anyway.
+   */
   async #restart(context: StartContext): Promise<void> {
-    context.log.info('etcd starts again, with the timing for several members')
-    await this.#process.stop()
+    this.#stopGraceMs = RESTART_GRACE_MS
+    try {
+      await this.#process.stop()
+    } finally {
+      this.#stopGraceMs = STOP_GRACE_MS
+    }
     await this.#process.start(context)
   }
 
   #tls(): EtcdTls {
     return etcdTls(this.#deps.pki.material())
   }
-}
-
-/** With what this controller speaks to etcd. */
-export function etcdTls({ authorities, leaves }: PkiMaterial): EtcdTls {
-  const { certPem = '', keyPem = '' } = leaves.etcdClient ?? {}
-  return { caPem: authorities.etcdCa.certPem, certPem, keyPem }
-}
-
-function etcdProcess(options: ControllerOptions, deps: EtcdDeps): ProcessComponent {
-  const { vars, users } = options
-  return new ProcessComponent(
-    {
-      name: 'etcd',
-      after: ['certificates'],
-      prepare: async ({ signal }) => {
-        const [path, start] = await Promise.all([
-          deps.binaries.stage('etcd', { signal }),
-          etcdStart(vars),
-          ensureOwnedDir(vars.etcdDataDir, { mode: modes.etcdDataDir, ...users.etcd }),
-        ])
-        return {
-          name: 'etcd',
-          path,
-          args: etcdArgs(options, start),
-          env: goRuntime.etcd,
-          user: users.etcd,
-          pidFile: join(vars.runDir, 'etcd.pid'),
-          stopGraceMs: 15_000,
-        }
-      },
-      probe: async (signal) => {
-        const { caPem: ca, certPem: cert, keyPem: key } = etcdTls(deps.pki.material())
-        const body = await probeHttp(`${etcdClientUrl}/health`, { signal, ca, cert, key })
-        if (!/"health": *"true"/.test(body)) throw new Error(`etcd says ${body.trim().slice(0, 200)}`)
-      },
-    },
-    deps,
-  )
 }

@@ -85,11 +85,14 @@ export class TestMember {
       'log-level': 'error',
       'unsafe-no-fsync': 'true',
     }
-    this.#child = spawn(
-      ETCD,
-      Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`),
-      { stdio: 'ignore' },
-    )
+    const spawnIt = (): void => {
+      this.#child = spawn(
+        ETCD,
+        Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`),
+        { stdio: 'ignore' },
+      )
+    }
+    spawnIt()
     if (initialCluster === undefined) {
       await this.eventually('it answers', () => fetchMembers(this.peerUrl, this.#ask()))
       return
@@ -97,7 +100,11 @@ export class TestMember {
     // As a controller that joins: it asks from the first moment on.
     const own = { peerUrl: this.peerUrl, tls: this.#tls, initialCluster }
     const signal = AbortSignal.timeout(30_000)
-    await promoteSelf(own, { signal, log: silentLogger, onWaiting: () => undefined })
+    const restart = async (): Promise<void> => {
+      await this.kill()
+      spawnIt()
+    }
+    await promoteSelf(own, { signal, log: silentLogger, onWaiting: () => undefined, restart })
   }
 
   client(): EtcdClient {
