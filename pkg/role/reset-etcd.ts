@@ -1,0 +1,157 @@
+import { readFile } from 'node:fs/promises'
+import { createBinaries } from '#pkg/assets/binaries.ts'
+import type { ResetStep } from '#pkg/cleanup/step.ts'
+import { storageComponent } from '#pkg/component/controller/context.ts'
+import { etcdPeerUrl } from '#pkg/component/controller/etcd-args.ts'
+import { rememberedMembers } from '#pkg/component/controller/etcd-peers.ts'
+import { etcdProcessSpec } from '#pkg/component/controller/etcd-process.ts'
+import { hasEtcdLog, readJoinState } from '#pkg/component/controller/join-state.ts'
+import type { CfgVars } from '#pkg/config/cfg-vars.ts'
+import { loadNodeConfig, type NodeConfig } from '#pkg/config/load.ts'
+import { modes } from '#pkg/constant/files.ts'
+import { ports } from '#pkg/constant/ports.ts'
+import { errorMessage } from '#pkg/errors/error.ts'
+import type { EtcdMember } from '#pkg/etcd/member.ts'
+import { fetchMembers, type EtcdTls } from '#pkg/etcd/peer.ts'
+import { ensureDir } from '#pkg/file/directory.ts'
+import { withDeadline } from '#pkg/lifecycle/deadline.ts'
+import { sleep } from '#pkg/lifecycle/sleep.ts'
+import type { Logger } from '#pkg/log/logger.ts'
+import { componentUsers } from '#pkg/role/controller-users.ts'
+import { supervise } from '#pkg/supervisor/process.ts'
+
+const ASK_TIMEOUT_MS = 3_000
+/** etcd lets nobody go before those that stay have been connected for five seconds. */
+const LEAVE_WITHIN_MS = 30_000
+const RETRY_MS = 500
+const STOP_GRACE_MS = 1_000
+
+/**
+ * A controller that is reset leaves the members of etcd first: a member that never comes back costs the others their safety, and the
+ * other one of two its quorum. Its own etcd runs for that once more, as without it two members are no quorum. What cannot be done is
+ * said with the command that does it, and the reset goes on: the host may be all that is left.
+ */
+export function leaveEtcd({ configFile }: { readonly configFile: string }): ResetStep {
+  return {
+    name: 'etcd',
+    run: async ({ vars, log, signal }) => {
+      try {
+        const member = await memberOfThisHost({ vars, configFile }, signal)
+        if (member === undefined) return nothing
+        if (!member.isLearner) {
+          await removeSelf(member, { log, signal })
+          log.info('this controller has left the members of etcd', { member: member.config.nodeName })
+          return { removed: [`member ${member.config.nodeName} of etcd`], problems: [] }
+        }
+        throw new Error('it is a learner, which is removed by others only')
+      } catch (err) {
+        signal.throwIfAborted()
+        log.warn('this controller may still be a member of etcd', {
+          reason: errorMessage(err),
+          remedy: `run "k0s etcd leave --peer-address" with the address of this host on a controller that stays`,
+        })
+        return nothing
+      }
+    },
+  }
+}
+
+const nothing = { removed: [], problems: [] } as const
+
+/** This host among the members of a cluster that goes on without it. */
+interface OwnMember {
+  readonly config: NodeConfig
+  readonly peerUrl: string
+  readonly tls: EtcdTls
+  readonly others: readonly string[]
+  readonly isLearner: boolean
+}
+
+/** Undefined for a host that is no member, or the only one. @throws when nobody tells */
+async function memberOfThisHost(
+  { vars, configFile }: { readonly vars: CfgVars; readonly configFile: string },
+  signal: AbortSignal,
+): Promise<OwnMember | undefined> {
+  const [state, remembered, hasLog] = await Promise.all([
+    readJoinState(vars),
+    rememberedMembers(vars),
+    hasEtcdLog(vars),
+  ])
+  if (!hasLog && state?.step !== 'member') return undefined
+  const config = await loadNodeConfig({ configFile, vars, single: false })
+  if (storageComponent(config.spec) !== 'etcd') return undefined
+  const peerUrl = etcdPeerUrl(config)
+  const told = (state?.initialCluster ?? []).map((entry) => entry.slice(entry.indexOf('=') + 1))
+  const known = remembered.length > 0 ? remembered.flatMap(({ peerUrls }) => peerUrls) : told
+  const others = known.filter((url) => url !== peerUrl)
+  if (others.length === 0) return undefined
+  const tls = await readTls(vars)
+  const self = (await askOthers(others, { tls, signal })).find(({ peerUrls }) => peerUrls.includes(peerUrl))
+  return self && { config, peerUrl, tls, others, isLearner: self.isLearner }
+}
+
+async function readTls({ etcdPkiDir, pkiDir }: CfgVars): Promise<EtcdTls> {
+  const [caPem, certPem, keyPem] = await Promise.all(
+    [`${etcdPkiDir}/ca.crt`, `${pkiDir}/apiserver-etcd-client.crt`, `${pkiDir}/apiserver-etcd-client.key`].map((path) =>
+      readFile(path, 'utf8'),
+    ),
+  )
+  return { caPem: caPem ?? '', certPem: certPem ?? '', keyPem: keyPem ?? '' }
+}
+
+/** @throws with the last reason when none answers */
+async function askOthers(
+  others: readonly string[],
+  { tls, signal }: { readonly tls: EtcdTls; readonly signal: AbortSignal },
+): Promise<readonly EtcdMember[]> {
+  let last: unknown
+  for (const url of others) {
+    try {
+      return await withDeadline(signal, ASK_TIMEOUT_MS, (deadline) => fetchMembers(url, { tls, signal: deadline }))
+    } catch (err) {
+      signal.throwIfAborted()
+      last = err
+    }
+  }
+  throw new Error(`no other member of etcd answers (${errorMessage(last)})`, { cause: last })
+}
+
+/** Runs etcd until the others have let it go. @throws with the reason why they do not */
+async function removeSelf(
+  { config, peerUrl, tls, others }: OwnMember,
+  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+): Promise<void> {
+  const { vars, spec, nodeName } = config
+  const [{ EtcdClient }, { leaveCluster }, users] = await Promise.all([
+    import('#pkg/etcd/client.ts'),
+    import('#pkg/etcd/leave.ts'),
+    componentUsers(spec),
+  ])
+  await ensureDir(vars.runDir, { mode: modes.runDir }) // it is gone after a reboot
+  const binaries = createBinaries({ binDir: vars.binDir })
+  const process = await etcdProcessSpec(
+    { vars, spec, nodeName, users, logLevels: { etcd: 'error' } },
+    { binaries, signal },
+  )
+  const etcd = supervise({ ...process, stopGraceMs: STOP_GRACE_MS }, { log })
+  await using client = new EtcdClient({ endpoints: [`https://127.0.0.1:${ports.etcdClient}`], tls })
+  log.info('this controller leaves the members of etcd', { member: nodeName })
+  try {
+    await etcd.start()
+    const deadline = performance.now() + LEAVE_WITHIN_MS
+    for (;;) {
+      try {
+        await leaveCluster(peerUrl, client)
+        return
+      } catch (err) {
+        // The answer may be lost, as etcd ends with the removal.
+        const members = await askOthers(others, { tls, signal }).catch(() => undefined)
+        if (members?.some(({ peerUrls }) => peerUrls.includes(peerUrl)) === false) return
+        if (performance.now() > deadline) throw err
+      }
+      await sleep(RETRY_MS, { signal })
+    }
+  } finally {
+    await etcd.stop()
+  }
+}
