@@ -9,7 +9,7 @@ import { hasEtcdLog, readJoinState } from '#pkg/component/controller/join-state.
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
 import { loadNodeConfig, type NodeConfig } from '#pkg/config/load.ts'
 import { modes } from '#pkg/constant/files.ts'
-import { ports } from '#pkg/constant/ports.ts'
+import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { EtcdMember } from '#pkg/etcd/member.ts'
 import { fetchMembers, type EtcdTls } from '#pkg/etcd/peer.ts'
@@ -134,7 +134,7 @@ async function removeSelf(
     { binaries, signal },
   )
   const etcd = supervise({ ...process, stopGraceMs: STOP_GRACE_MS }, { log })
-  await using client = new EtcdClient({ endpoints: [`https://127.0.0.1:${ports.etcdClient}`], tls })
+  await using client = new EtcdClient({ endpoints: [etcdClientUrl], tls })
   log.info('this controller leaves the members of etcd', { member: nodeName })
   try {
     await etcd.start()

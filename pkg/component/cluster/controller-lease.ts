@@ -30,7 +30,8 @@ export const controllerLeaseLabel = 'k0s.k0sproject.io/controller-lease'
 export const CONTROLLER_LEASE_PREFIX = 'k0s-ctrl-'
 const factsAnnotation = 'k0s.k0sproject.io/controller'
 
-const RENEW_EVERY_MS = 10_000
+/** How often a controller renews its lease. */
+export const LEASE_RENEW_EVERY_MS = 10_000
 const DURATION_SECONDS = 60
 const RETRY_MS = 1_000
 const CALL_TIMEOUT_MS = 10_000
@@ -97,7 +98,7 @@ export class ControllerLease implements Component {
           this.#reason = errorMessage(err)
           log.debug('lease of this controller not renewed', { err: this.#reason })
         }
-        await sleep(this.#reason === undefined ? RENEW_EVERY_MS : RETRY_MS, { signal })
+        await sleep(this.#reason === undefined ? LEASE_RENEW_EVERY_MS : RETRY_MS, { signal })
       }
     })
   }

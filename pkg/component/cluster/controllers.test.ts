@@ -44,9 +44,9 @@ describe('controllers of a cluster', () => {
   })
 
   it('have left when etcd does not know them, or after an hour without etcd', () => {
-    const expired = (name: string, ms: number) => ({ ...facts, name, expiredMs: () => ms })
+    const silent = (name: string, ms: number) => ({ ...facts, name, silentMs: () => ms })
     const names = (members: readonly string[] | undefined): readonly string[] =>
-      leftControllers([expired('c0', 1), expired('c1', 3_600_001)], members).map(({ name }) => name)
+      leftControllers([silent('c0', 30_000), silent('c1', 3_600_001)], members).map(({ name }) => name)
     assert.deepEqual(names(['c0']), ['c1'])
     assert.deepEqual(names(['c0', 'c1']), [])
     assert.deepEqual(names(undefined), ['c1'])

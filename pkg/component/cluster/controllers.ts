@@ -12,13 +12,13 @@ import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
 
 /** A controller that has a lease, valid or not. */
 export interface KnownController extends ControllerFacts {
-  /** How long its lease has been expired, milliseconds; 0 while it is valid. */
-  expiredMs(): number
+  /** How long ago its lease was last seen to change, milliseconds. */
+  silentMs(): number
 }
 
 /**
- * Follows the leases of all controllers. Expiry is judged by when the lease was last seen to change here, never by comparing
- * clocks of hosts.
+ * Follows the leases of all controllers. Who is silent is judged by when the lease was last seen to change here, never by
+ * comparing clocks of hosts.
  */
 export class Controllers implements Component {
   readonly name = 'controllers'
@@ -68,7 +68,7 @@ export class Controllers implements Component {
     const before = JSON.stringify(this.#known)
     const known = leases.flatMap((lease) => {
       const facts = controllerFacts(lease)
-      return facts === undefined ? [] : [{ ...facts, expiredMs: this.#watch(lease, facts.name) }]
+      return facts === undefined ? [] : [{ ...facts, silentMs: this.#watch(lease, facts.name) }]
     })
     this.#known = known.sort((a, b) => a.name.localeCompare(b.name))
     for (const name of this.#seen.keys()) if (!known.some((other) => other.name === name)) this.#seen.delete(name)
@@ -76,11 +76,10 @@ export class Controllers implements Component {
   }
 
   /** Notes when this version of a lease was first seen. */
-  #watch({ metadata, spec }: Lease, name: string): () => number {
+  #watch({ metadata }: Lease, name: string): () => number {
     const version = metadata.resourceVersion ?? ''
     if (this.#seen.get(name)?.version !== version) this.#seen.set(name, { version, atMs: performance.now() })
-    const durationMs = (spec?.leaseDurationSeconds ?? 0) * 1_000
     const { atMs } = this.#seen.get(name) ?? { atMs: performance.now() }
-    return () => Math.max(0, performance.now() - atMs - durationMs)
+    return () => performance.now() - atMs
   }
 }

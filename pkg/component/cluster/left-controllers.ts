@@ -1,4 +1,8 @@
-import { CONTROLLER_LEASE_PREFIX, controllerLeaseRef } from '#pkg/component/cluster/controller-lease.ts'
+import {
+  CONTROLLER_LEASE_PREFIX,
+  controllerLeaseRef,
+  LEASE_RENEW_EVERY_MS,
+} from '#pkg/component/cluster/controller-lease.ts'
 import type { Controllers, KnownController } from '#pkg/component/cluster/controllers.ts'
 import type { LeaderTask } from '#pkg/component/cluster/leader.ts'
 import { isNotFound } from '#pkg/kubernetes/errors.ts'
@@ -16,6 +20,8 @@ export interface LeftControllersDeps {
 const LOOK_EVERY_MS = 5_000
 /** With a shared database nothing else tells that a controller is gone for good. */
 const FORGET_AFTER_MS = 3_600_000
+/** One that is no member of etcd cannot renew its lease; two renewals are missed then, so that it is not one by another name. */
+const LEFT_AFTER_MS = 2.5 * LEASE_RENEW_EVERY_MS
 
 /** The leader's part: removes the leases of controllers that have left, and with them their addresses from all workers. */
 export function removeLeftControllers(deps: LeftControllersDeps): LeaderTask {
@@ -25,10 +31,10 @@ export function removeLeftControllers(deps: LeftControllersDeps): LeaderTask {
       const client = await deps.client.get()
       for (;;) {
         await sleep(LOOK_EVERY_MS, { signal })
-        const expired = deps.controllers.all().filter((controller) => controller.expiredMs() > 0)
-        if (expired.length === 0) continue
+        const silent = deps.controllers.all().filter((controller) => controller.silentMs() > LEFT_AFTER_MS)
+        if (silent.length === 0) continue
         const members = await deps.memberNames?.(signal)
-        for (const { name } of leftControllers(expired, members)) {
+        for (const { name } of leftControllers(silent, members)) {
           await client
             .delete(controllerLeaseRef, `${CONTROLLER_LEASE_PREFIX}${name}`, { signal })
             .catch((err: unknown) => {
@@ -41,12 +47,12 @@ export function removeLeftControllers(deps: LeftControllersDeps): LeaderTask {
   }
 }
 
-/** Those of `expired` that will not come back by themselves. Pure. */
+/** Those of `silent` that will not come back by themselves. Pure. */
 export function leftControllers(
-  expired: readonly KnownController[],
+  silent: readonly KnownController[],
   members: readonly string[] | undefined,
 ): readonly KnownController[] {
-  return expired.filter((controller) =>
-    members === undefined ? controller.expiredMs() > FORGET_AFTER_MS : !members.includes(controller.name),
+  return silent.filter((controller) =>
+    members === undefined ? controller.silentMs() > FORGET_AFTER_MS : !members.includes(controller.name),
   )
 }
