@@ -41,12 +41,11 @@ const testImagesDir = join(checkout, 'embedded-bins', 'staging', 'test-images')
 export class Cluster {
   readonly names: Names
   readonly network: Network
-  /** The first of `controllers`. */
-  readonly controller: Host
   readonly controllers: readonly Host[]
   readonly workers: readonly Host[]
   readonly #options: ClusterOptions
   readonly #databaseHost: Host
+  #controller: Host
   #database: DatabaseHost | undefined
   readonly #roles = new Map<Host, { readonly args: readonly string[]; child: ChildProcess }>()
 
@@ -54,11 +53,11 @@ export class Cluster {
     this.#options = options
     this.names = namesOf(options.instance)
     this.network = new Network(this.names)
-    this.controller = this.host('controller-0', FIRST_CONTROLLER)
+    this.#controller = this.host('controller-0', FIRST_CONTROLLER)
     const others = Array.from({ length: (options.controllers ?? 1) - 1 }, (_, i) =>
       this.host(`controller-${String(i + 1)}`, FIRST_CONTROLLER + i + 1),
     )
-    this.controllers = [this.controller, ...others]
+    this.controllers = [this.#controller, ...others]
     this.#databaseHost = this.host('database', DATABASE)
     this.workers = Array.from({ length: options.workers }, (_, i) => this.host(`worker-${String(i)}`, FIRST_WORKER + i))
   }
@@ -72,6 +71,16 @@ export class Cluster {
   get database(): DatabaseHost {
     if (!this.#database) throw new Error('this cluster has no database server')
     return this.#database
+  }
+
+  /** The one that is asked for tokens and by kubectl: the first of `controllers` unless `ask` named another. */
+  get controller(): Host {
+    return this.#controller
+  }
+
+  /** From now on `host` is `controller`, as the one before is to go. */
+  ask(host: Host): void {
+    this.#controller = host
   }
 
   get worker(): Host {
