@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 # --- tools -----------------------------------------------------------------------------------------------------------
 # `command-or-file:debian-package` of everything the builds and the hosts of tests need beside Go.
 BUILD_PACKAGES := npm:npm gcc:gcc g++:g++ python3:python3 pkg-config:pkg-config strip:binutils \
-	/usr/include/seccomp.h:libseccomp-dev
+	/usr/include/seccomp.h:libseccomp-dev /usr/include/openssl/evp.h:libssl-dev
 HOST_PACKAGES := ip:iproute2 nft:nftables iptables:iptables conntrack:conntrack ipset:ipset tini:tini nsenter:util-linux \
 	ps:procps mount:mount useradd:passwd
 # Real database servers for the tests of kine; they are started by the tests, never as services.

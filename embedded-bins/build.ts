@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { findToolchain, goSteps } from '#embedded-bins/go-steps.ts'
 import { imageManifest, imageSources, imageSteps } from '#embedded-bins/image-steps.ts'
 import { busyboxStep, calicoCrdsStep, pauseStep } from '#embedded-bins/other-steps.ts'
+import { keepalivedStep } from '#embedded-bins/keepalived-step.ts'
 import { OutputCache, writeAtomically } from '#embedded-bins/output-cache.ts'
 import { goPrograms } from '#embedded-bins/programs.ts'
 import { Progress, duration } from '#embedded-bins/progress.ts'
@@ -54,6 +55,7 @@ async function main(): Promise<void> {
     ...goSteps(folder, toolchain),
     pauseStep(folder),
     calicoCrdsStep(folder),
+    keepalivedStep(),
     busyboxStep(),
     ...rootfsSteps(),
     ...imageSteps(toolchain.goarch),
@@ -165,7 +167,7 @@ async function writeManifests(): Promise<void> {
     (answersTo ?? [name]).map((program) => [program, { file: name }]),
   )
   const manifests = {
-    'bins.json': Object.fromEntries(bins) as object,
+    'bins.json': Object.fromEntries([...bins, ['keepalived', { file: 'keepalived' }]]) as object,
     'images.json': imageManifest(false),
     'test-images.json': imageManifest(true),
   }

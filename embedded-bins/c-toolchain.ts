@@ -6,7 +6,7 @@ import type { StepContext } from '#embedded-bins/step.ts'
 export const cCompiler = process.env['CC'] ?? 'gcc'
 
 /** Debian's packages by the library's pkg-config name. */
-const debianPackages: Readonly<Record<string, string>> = { libseccomp: 'libseccomp-dev' }
+const debianPackages: Readonly<Record<string, string>> = { libcrypto: 'libssl-dev', libseccomp: 'libseccomp-dev' }
 
 /** The versions of the C compiler and of libraries, by their pkg-config names. */
 export async function cVersions(libraries: readonly string[]): Promise<readonly string[]> {

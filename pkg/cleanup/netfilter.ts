@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { ResetContext, ResetStep } from '#pkg/cleanup/step.ts'
 
-/** Tables that are ours as a whole: kube-proxy's, Felix's, flannel's and the portmap plugin's. */
-const ourTables = /^table (ip|ip6|inet) (kube-proxy|calico|flannel-ipv4|flannel-ipv6|cni_hostport)$/
+/** Tables that are ours as a whole: kube-proxy's, Felix's, flannel's, the portmap plugin's and the controllers' balancer's. */
+const ourTables = /^table (ip|ip6|inet) (kube-proxy|calico|flannel-ipv4|flannel-ipv6|cni_hostport|k0s-cplb)$/
+/** The one that a controller without pods makes. */
+const controllerTables = /^table inet k0s-cplb$/
 /** Chains in tables shared with others: kubelet and kube-proxy, Felix, flannel, portmap. */
 const ourChains = /^(KUBE-|cali-|cali:|FLANNEL-|CNI-)/
 /** Tables of iptables-nft; emptied of our chains nothing may be left in them. */
@@ -28,6 +30,18 @@ export const removeRules: ResetStep = {
     await attempt('nftables', async () => await removeEmptyTables(context))
     await attempt('ipset', async () => await removeSets(context))
     return { removed, problems }
+  },
+}
+
+/** Removes what leads connections to the virtual address of the controllers to a balancer that is gone. */
+export const removeControllerRules: ResetStep = {
+  name: 'netfilter',
+  run: async (context) => {
+    try {
+      return { removed: await removeTables(context, controllerTables), problems: [] }
+    } catch (err) {
+      return { removed: [], problems: [`nftables: ${errorMessage(err)}`] }
+    }
   },
 }
 

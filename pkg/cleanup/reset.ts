@@ -3,10 +3,11 @@ import { removeCgroups } from '#pkg/cleanup/cgroups.ts'
 import { looksLikeDataDir, workerRan } from '#pkg/cleanup/evidence.ts'
 import { endProcesses } from '#pkg/cleanup/end-processes.ts'
 import { removeDirectories, removeSharedFiles } from '#pkg/cleanup/files.ts'
-import { removeRules } from '#pkg/cleanup/netfilter.ts'
+import { removeControllerRules, removeRules } from '#pkg/cleanup/netfilter.ts'
 import { removeInterfaces } from '#pkg/cleanup/network.ts'
 import type { ResetContext, ResetStep, RunProgram, StepReport } from '#pkg/cleanup/step.ts'
 import { unmountPods } from '#pkg/cleanup/unmount.ts'
+import { removeVirtualAddresses } from '#pkg/cleanup/virtual-addresses.ts'
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
 import { errnoCode, errorMessage, K0sError } from '#pkg/errors/error.ts'
 import { isDirectory } from '#pkg/file/exists.ts'
@@ -26,7 +27,8 @@ export function resetSteps({ worker }: Pick<ResetContext, 'worker'>): readonly R
   return [
     endProcesses,
     unmountPods,
-    ...(worker ? [removeInterfaces, removeRules, removeCgroups, removeSharedFiles] : []),
+    removeVirtualAddresses,
+    ...(worker ? [removeInterfaces, removeRules, removeCgroups, removeSharedFiles] : [removeControllerRules]),
     removeDirectories,
   ]
 }

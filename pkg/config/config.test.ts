@@ -97,6 +97,21 @@ describe('configuration', () => {
       'spec.network.podCIDR: 10.1.0.0/26 is too small: each node takes a /24 of it',
     ],
     [
+      'virtual addresses without any',
+      'spec: {network: {controlPlaneLoadBalancing: {enabled: true}}}',
+      'spec.network.controlPlaneLoadBalancing.keepalived.vrrpInstances: needs at least one instance with a virtual address',
+    ],
+    [
+      'virtual address without a prefix length',
+      'spec: {network: {controlPlaneLoadBalancing: {enabled: true, keepalived: {vrrpInstances: [{virtualIPs: [192.0.2.9], authPass: a}]}}}}',
+      'spec.network.controlPlaneLoadBalancing.keepalived.vrrpInstances[0].virtualIPs: "192.0.2.9" is not an address with prefix length; write it as 192.0.2.100/24',
+    ],
+    [
+      'VRRP password that keepalived cannot read',
+      'spec: {network: {controlPlaneLoadBalancing: {enabled: true, keepalived: {vrrpInstances: [{virtualIPs: [192.0.2.9/24], authPass: "a b"}]}}}}',
+      'spec.network.controlPlaneLoadBalancing.keepalived.vrrpInstances[0].authPass: may have letters, digits and any of . _ : / @ % + = , - only',
+    ],
+    [
       'kuberouter',
       'spec: {network: {provider: kuberouter}}',
       'spec.network.provider: kuberouter is not part of this product; use flannel',
@@ -178,7 +193,6 @@ describe('configuration', () => {
     assert.equal(config.spec.network.kubeProxy.mode, 'iptables')
     assert.deepEqual(warnings.map(({ path }) => path).sort(), [
       'spec.extensions.helm',
-      'spec.network.controlPlaneLoadBalancing',
       'spec.network.kubeProxy.ipvs',
       'spec.network.kuberouter',
       'spec.network.nodeLocalLoadBalancing.enabled',

@@ -15,7 +15,8 @@ const withoutEffect: Readonly<Record<string, string>> = {
   'spec.network.nodeLocalLoadBalancing.traefik.image': 'the balancer is built in',
   'spec.network.nodeLocalLoadBalancing.traefik.imagePullPolicy': 'the balancer is built in',
   'spec.network.nodeLocalLoadBalancing.traefik.konnectivityServerBindPort': 'agents know every controller',
-  'spec.network.controlPlaneLoadBalancing': 'not available yet',
+  'spec.network.controlPlaneLoadBalancing.keepalived.virtualServers':
+    'the balancer in user space serves the virtual addresses, not the IPVS of the kernel',
   'spec.images.konnectivity': 'the tunnel agent is no pod here',
   'spec.images.pushgateway': 'there is no push gateway',
   'spec.images.kubeproxy': 'kube-proxy is no pod here',

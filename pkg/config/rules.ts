@@ -2,6 +2,7 @@ import { featureGateComponents } from '#pkg/apis/k0s/v1beta1/extensions.ts'
 import type { ClusterSpec } from '#pkg/apis/k0s/v1beta1/cluster-config.ts'
 import { goDurationMs } from '#pkg/apis/duration.ts'
 import { addressProblems } from '#pkg/config/rules-address.ts'
+import { loadBalancingProblems } from '#pkg/config/rules-load-balancing.ts'
 import { patchProblems } from '#pkg/config/rules-patches.ts'
 import type { Problem } from '#pkg/config/problem.ts'
 
@@ -12,6 +13,7 @@ export function ruleProblems(spec: ClusterSpec): readonly Problem[] {
     ...providerProblems(spec),
     ...storageProblems(spec),
     ...portProblems(spec),
+    ...loadBalancingProblems(spec),
     ...profileProblems(spec),
     ...featureGateProblems(spec),
     ...validityProblems(spec),
@@ -31,12 +33,6 @@ function providerProblems({ network }: ClusterSpec): readonly Problem[] {
     problems.push({
       path: 'spec.network.kubeProxy.mode',
       message: `${network.kubeProxy.mode} is not available; use nftables or iptables`,
-    })
-  }
-  if (network.controlPlaneLoadBalancing.enabled) {
-    problems.push({
-      path: 'spec.network.controlPlaneLoadBalancing.enabled',
-      message: 'not available yet; workers balance over the controllers by themselves, so set it to false',
     })
   }
   if (network.dualStack.enabled && network.provider !== 'custom') {

@@ -232,6 +232,10 @@ export const errorRegistry = {
     summary: 'The command line is not valid.',
     remedy: 'Run the command with --help to see its flags and examples.',
   },
+  ERR_VIRTUAL_ADDRESS: {
+    summary: 'A virtual address of the controllers cannot be put on this host.',
+    remedy: 'Name an interface of the host, or its MAC address, in the configuration.',
+  },
   ERR_WORKER_CONFIG: {
     summary: 'The worker configuration that the controllers offer cannot be read.',
     remedy: 'Use an existing worker profile and controllers of the same version.',

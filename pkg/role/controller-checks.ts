@@ -1,5 +1,6 @@
 import { statfs } from 'node:fs/promises'
 import { storageComponent } from '#pkg/component/controller/context.ts'
+import { balancesVirtualAddresses } from '#pkg/component/controller/virtual-addresses.ts'
 import type { NodeConfig } from '#pkg/config/load.ts'
 import { ports } from '#pkg/constant/ports.ts'
 import { K0sError } from '#pkg/errors/error.ts'
@@ -37,7 +38,7 @@ export function neededPorts(
   { spec }: Pick<NodeConfig, 'spec'>,
   runs: (component: string) => boolean,
 ): readonly NeededPort[] {
-  const { api, konnectivity, storage } = spec
+  const { api, konnectivity, network, storage } = spec
   const everywhere = api.onlyBindToAddress ? api.address : '0.0.0.0'
   const loopback = '127.0.0.1'
   const all: readonly NeededPort[] = [
@@ -48,6 +49,15 @@ export function neededPorts(
     { name: 'konnectivity-server', host: loopback, port: ports.konnectivityHealth },
     { name: 'kube-controller-manager', host: loopback, port: ports.controllerManager },
     { name: 'kube-scheduler', host: loopback, port: ports.scheduler },
+    ...(balancesVirtualAddresses(spec)
+      ? [
+          {
+            name: 'control-plane-balancer',
+            host: '0.0.0.0',
+            port: network.controlPlaneLoadBalancing.keepalived?.userSpaceProxyBindPort ?? 0,
+          },
+        ]
+      : []),
     ...(storageComponent(spec) === 'etcd'
       ? [
           { name: 'etcd', host: loopback, port: ports.etcdClient },

@@ -15,14 +15,17 @@ import { Certificates } from '#pkg/component/controller/certificates.ts'
 import { storageComponent, type ControllerOptions } from '#pkg/component/controller/context.ts'
 import { kubeControllerManager } from '#pkg/component/controller/controller-manager.ts'
 import { controlApi } from '#pkg/component/controller/control-api.ts'
+import { ControlPlaneBalancer } from '#pkg/component/controller/control-plane-balancer.ts'
 import { Etcd, type EtcdDeps } from '#pkg/component/controller/etcd.ts'
 import { join, JOIN, type JoinDeps } from '#pkg/component/controller/join.ts'
+import { keepalived } from '#pkg/component/controller/keepalived.ts'
 import { kine, kineDataSource } from '#pkg/component/controller/kine.ts'
 import { konnectivityServer } from '#pkg/component/controller/konnectivity-server.ts'
 import { TunnelEvents } from '#pkg/component/controller/tunnel-events.ts'
 import { NodeRole } from '#pkg/component/controller/node-role.ts'
 import { controlApiUser, kubeletClientUser, pkiPlan } from '#pkg/component/controller/pki.ts'
 import { kubeScheduler } from '#pkg/component/controller/scheduler.ts'
+import { balancesVirtualAddresses, virtualAddresses } from '#pkg/component/controller/virtual-addresses.ts'
 import type { NodeConfig } from '#pkg/config/load.ts'
 import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -37,6 +40,7 @@ import { componentUsers, missingUsers } from '#pkg/role/controller-users.ts'
 import { localWorker, workerNodeName } from '#pkg/role/controller-worker.ts'
 import { splitWords } from '#pkg/role/worker-flags.ts'
 import { supervise } from '#pkg/supervisor/process.ts'
+import { runOnce } from '#pkg/supervisor/run-once.ts'
 
 /** What the graph is made with. */
 export interface GraphDeps {
@@ -117,6 +121,7 @@ export async function controllerComponents(
     konnectivityServer(own, processDeps),
     kubeControllerManager(own, processDeps),
     kubeScheduler(own, processDeps),
+    ...virtualAddressComponents(own, deps),
     ...leaderComponents(own, {
       client: deps.client,
       ownNode,
@@ -148,6 +153,15 @@ function storage(own: ControllerOptions, deps: EtcdDeps): Component | undefined 
     case undefined:
       return undefined
   }
+}
+
+/** What gives the controllers addresses that outlive each of them. */
+function virtualAddressComponents(own: ControllerOptions, { binaries, client }: GraphDeps): readonly Component[] {
+  if (virtualAddresses(own.spec).length === 0) return []
+  return [
+    ...(balancesVirtualAddresses(own.spec) ? [new ControlPlaneBalancer(own, { client, runOnce })] : []),
+    keepalived(own, { binaries, supervise }),
+  ]
 }
 
 /** What keeps objects in the cluster as the configuration says. */

@@ -3,6 +3,7 @@ import type { Usage } from '#pkg/certificate/extensions.ts'
 import type { CertificateFiles } from '#pkg/certificate/store.ts'
 import { storageComponent, type ControllerOptions } from '#pkg/component/controller/context.ts'
 import { goDurationMs } from '#pkg/apis/duration.ts'
+import { virtualAddresses } from '#pkg/component/controller/virtual-addresses.ts'
 import type { UserIds } from '#pkg/file/user.ts'
 import { nthAddress, parseCidr } from '#pkg/net/ip.ts'
 
@@ -116,6 +117,7 @@ export function servingNames({ spec, nodeName }: Pick<ControllerOptions, 'spec' 
     nthAddress(parseCidr(network.serviceCIDR), 1),
     ...(api.externalAddress === undefined ? [] : [api.externalAddress]),
     ...(spec.konnectivity.externalAddress === undefined ? [] : [spec.konnectivity.externalAddress]),
+    ...virtualAddresses(spec),
     ...api.sans,
   ]
   return splitNames(names)

@@ -23,14 +23,16 @@ export const nodeLocalLoadBalancingSchema = section('The balancer on every worke
 })
 
 const vrrpInstance = item({
-  virtualIPs: strings('Virtual addresses with prefix length.'),
-  interface: Type.Optional(Type.String({ description: 'Name or MAC address of the interface.' })),
+  virtualIPs: strings('Virtual addresses with prefix length, for example 192.0.2.100/24.'),
+  interface: Type.Optional(
+    Type.String({ description: 'Name or MAC address of the interface; default: the one with spec.api.address.' }),
+  ),
   virtualRouterID: Type.Optional(Type.Integer({ minimum: 0, maximum: 255 })),
   advertIntervalSeconds: Type.Integer({ default: 1, minimum: 1 }),
   authPass: Type.String({ minLength: 1, maxLength: 8 }),
   unicastPeers: strings('Addresses of the other controllers.'),
   unicastSourceIP: Type.Optional(Type.String()),
-  addressLabel: Type.Integer({ default: 10000 }),
+  addressLabel: Type.Integer({ description: 'Without effect.', default: 10000 }),
 })
 
 const virtualServer = item({
@@ -46,16 +48,19 @@ const virtualServer = item({
 
 /** spec.network.controlPlaneLoadBalancing. */
 export const controlPlaneLoadBalancingSchema = section('A virtual address of the controllers.', {
-  enabled: Type.Boolean({ description: 'Not available yet.', default: false }),
+  enabled: Type.Boolean({ description: 'Whether controllers share virtual addresses, by VRRP.', default: false }),
   type: oneOf(['Keepalived'], { description: 'Kind.', default: 'Keepalived' }),
   keepalived: Type.Optional(
     item({
       vrrpInstances: Type.Array(vrrpInstance, { default: [] }),
       virtualServers: Type.Array(virtualServer, { default: [] }),
       userSpaceProxyBindPort: port('Port of the balancer in user space.', 6444),
-      disableLoadBalancer: Type.Boolean({ default: false }),
-      configTemplateVRRP: Type.Optional(Type.String()),
-      configTemplateVS: Type.Optional(Type.String()),
+      disableLoadBalancer: Type.Boolean({
+        description: 'Leave a virtual address to the API server of the controller that has it.',
+        default: false,
+      }),
+      configTemplateVRRP: Type.Optional(Type.String({ description: 'Not available.' })),
+      configTemplateVS: Type.Optional(Type.String({ description: 'Not available.' })),
     }),
   ),
 })
