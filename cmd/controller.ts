@@ -32,22 +32,21 @@ export const controller = defineCommand({
   withoutOclif: true,
   run: async ({ flags, args, io }) => {
     if (!flags['dry-run']) requireRoot(io, 'controller')
-    const [{ runController }, { createLogger }, { productVersion }, { readToken }] = await Promise.all([
+    const [{ runController }, { createLogger }, { productVersion }, { tokenSource }] = await Promise.all([
       import('#pkg/role/controller.ts'),
       import('#pkg/log/winston.ts'),
       import('#pkg/assets/product.ts'),
       import('#pkg/token/token-source.ts'),
     ])
-    const joinToken = await readToken({
-      argument: args[0],
-      file: flags['token-file'],
-      environment: io.env['K0S_TOKEN'],
-    })
     const options = {
       ...workerOptions(flags),
       vars: varsOf(flags),
       configFile: flags.config,
-      joinToken,
+      joinToken: tokenSource({
+        argument: args[0],
+        file: flags['token-file'],
+        environment: io.env['K0S_TOKEN'],
+      }),
       enableWorker: flags['enable-worker'],
       single: flags.single,
       noTaints: flags['no-taints'],

@@ -38,26 +38,22 @@ export const worker = defineCommand({
   withoutOclif: true,
   run: async ({ flags, args, io }) => {
     requireRoot(io, 'worker')
-    const [{ runWorker }, { createLogger }, { productVersion }, { readToken }, { FileError }] = await Promise.all([
+    const [{ runWorker }, { createLogger }, { productVersion }, { tokenSource }] = await Promise.all([
       import('#pkg/role/worker.ts'),
       import('#pkg/log/winston.ts'),
       import('#pkg/assets/product.ts'),
       import('#pkg/token/token-source.ts'),
-      import('#pkg/file/errors.ts'),
     ])
     const log = createLogger({ level: logLevelOf(flags) })
-    const sources = { argument: args[0], file: flags['token-file'], environment: io.env['K0S_TOKEN'] }
-    const joinToken = await readToken(sources).catch((err: unknown) => {
-      // A host that has joined needs it no more, and somebody may have tidied up; one that has not says so itself.
-      if (!(err instanceof FileError) || err.errno !== 'ENOENT') throw err
-      log.warn('the file of the join token is not there', { file: flags['token-file'] })
-      return undefined
-    })
     const options = {
       ...workerOptions(flags),
       vars: varsOf(flags),
       logLevels: { ...defaultLogging, ...flags.logging },
-      joinToken,
+      joinToken: tokenSource({
+        argument: args[0],
+        file: flags['token-file'],
+        environment: io.env['K0S_TOKEN'],
+      }),
       version: productVersion(),
       args: shownArgs(process.argv.slice(2), args[0]),
     }

@@ -9,6 +9,7 @@ import type { NodeConfig } from '#pkg/config/load.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 import { controllerJoin } from '#pkg/role/controller-join.ts'
 import { encodeJoinToken } from '#pkg/token/join-token.ts'
+import type { TokenSource } from '#pkg/token/token-source.ts'
 
 const tokenFor = (role: 'controller' | 'worker'): string =>
   encodeJoinToken({
@@ -19,6 +20,8 @@ const tokenFor = (role: 'controller' | 'worker'): string =>
   })
 const joinToken = tokenFor('controller')
 const server = 'https://192.0.2.1:9443'
+/** What is left of a token whose file somebody removed. */
+const gone: TokenSource = () => Promise.reject(new Error('cannot read the join token'))
 
 describe('whether a host joins', () => {
   let dataDir: string
@@ -29,7 +32,7 @@ describe('whether a host joins', () => {
   })
   afterEach(() => rm(dataDir, { recursive: true }))
 
-  const decide = (token?: string, type: 'etcd' | 'kine' = 'etcd'): ReturnType<typeof controllerJoin> => {
+  const decide = (token?: string | TokenSource, type: 'etcd' | 'kine' = 'etcd'): ReturnType<typeof controllerJoin> => {
     const spec = defaultClusterSpec()
     const storage = { ...spec.storage, type, etcd: { ...spec.storage.etcd, peerAddress: '192.0.2.2' } }
     const config: NodeConfig = {
@@ -38,7 +41,8 @@ describe('whether a host joins', () => {
       nodeName: 'c1',
       warnings: [],
     }
-    return controllerJoin({ single: false, dryRun: false, joinToken: token }, config, silentLogger)
+    const source = typeof token === 'string' ? () => Promise.resolve(token) : token
+    return controllerJoin({ single: false, dryRun: false, joinToken: source }, config, silentLogger)
   }
   const file = async (path: string): Promise<void> => {
     await mkdir(join(path, '..'), { recursive: true })
@@ -59,6 +63,11 @@ describe('whether a host joins', () => {
     await rm(join(dataDir, 'join.json'))
     await etcdLog()
     assert.equal(await decide('used up'), undefined)
+    assert.equal(await decide(gone), undefined)
+  })
+
+  it('cannot do without the file of its token while it has not joined: it would found a cluster of its own', async () => {
+    await assert.rejects(decide(gone), /cannot read the join token/)
   })
 
   it('with a shared database is settled by the keys that are there', async () => {

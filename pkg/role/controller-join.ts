@@ -11,9 +11,9 @@ import { decodeJoinToken } from '#pkg/token/join-token.ts'
 
 /**
  * The cluster that this host is still to join, or undefined for one that has joined, or founded, a cluster: such a host ignores its
- * token, which may long be used up.
+ * token, which may long be used up, or gone with its file.
  *
- * @throws TokenError for a token that cannot be used, ControllerJoinError when one is needed and missing, UsageError
+ * @throws TokenError, FileError for a token that cannot be used, ControllerJoinError when one is needed and missing, UsageError
  */
 export async function controllerJoin(
   { single, joinToken, dryRun }: Pick<ControllerRoleOptions, 'single' | 'joinToken' | 'dryRun'>,
@@ -38,7 +38,7 @@ export async function controllerJoin(
       `this host has begun to join the cluster at ${state.server} and was interrupted: start it with a join token again, or remove ${joinStateFile(vars)} with "k0s reset" to begin a cluster of its own`,
     )
   }
-  const { server, caPem, bootstrapToken } = decodeJoinToken(joinToken, 'controller')
+  const { server, caPem, bootstrapToken } = decodeJoinToken(await joinToken(), 'controller')
   const token = `${bootstrapToken.id}.${bootstrapToken.secret}`
   return { server, api: new JoinClient({ server, caPem, token }) }
 }

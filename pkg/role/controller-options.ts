@@ -1,12 +1,13 @@
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
+import type { TokenSource } from '#pkg/token/token-source.ts'
 
 /** `k0s controller`, its flags read. */
 export interface ControllerRoleOptions {
   readonly vars: CfgVars
   /** `--config`: a path, or `-` for standard input. */
   readonly configFile: string
-  /** Of a cluster that this host is to become a controller of; needed until it has. */
-  readonly joinToken?: string | undefined
+  /** Of a cluster that this host is to become a controller of; read only until it has. */
+  readonly joinToken?: TokenSource | undefined
   readonly enableWorker: boolean
   readonly single: boolean
   readonly noTaints: boolean

@@ -153,10 +153,11 @@ describe('checks before a controller starts', () => {
       onHangup: () => () => undefined,
       print: () => undefined,
     }
+    const joinToken = (): Promise<string> => Promise.resolve('x')
     const missing = optionsOf(vars, { configFile: join(dir, 'none.yaml') })
     await assert.rejects(runController(missing, deps), /none\.yaml is not valid: there is no such file/)
-    await assert.rejects(runController(optionsOf(vars, { joinToken: 'x', single: true }), deps), /--single cannot/)
-    await assert.rejects(runController(optionsOf(vars, { joinToken: 'x' }), deps), /the join token is malformed/)
+    await assert.rejects(runController(optionsOf(vars, { joinToken, single: true }), deps), /--single cannot/)
+    await assert.rejects(runController(optionsOf(vars, { joinToken }), deps), /the join token is malformed/)
     await assert.rejects(rm(vars.dataDir, { recursive: true }), /ENOENT/)
   })
 })

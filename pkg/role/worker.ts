@@ -25,6 +25,7 @@ import { workerComponents } from '#pkg/role/worker-components.ts'
 import { runUntilStopped } from '#pkg/role/run-until-stopped.ts'
 import type { StatusInfo } from '#pkg/status/types.ts'
 import { decodeJoinToken, type JoinToken } from '#pkg/token/join-token.ts'
+import type { TokenSource } from '#pkg/token/token-source.ts'
 import { supervise } from '#pkg/supervisor/process.ts'
 import { runOnce } from '#pkg/supervisor/run-once.ts'
 import { collectSysinfo, rejections } from '#pkg/sysinfo/sysinfo.ts'
@@ -33,8 +34,8 @@ import { collectSysinfo, rejections } from '#pkg/sysinfo/sysinfo.ts'
 export interface WorkerRoleOptions {
   readonly vars: CfgVars
   readonly profile: string
-  /** The join token as given; needed only until the node has joined. */
-  readonly joinToken?: string | undefined
+  /** Where the join token is; read only until the node has joined. */
+  readonly joinToken?: TokenSource | undefined
   /** `--labels`, `key=value` each. */
   readonly labels: readonly string[]
   /** `--taints`, `key=value:effect` each. */
@@ -195,7 +196,7 @@ async function apiAccess({ vars, joinToken }: WorkerRoleOptions, joined: boolean
   const layout = workerLayout(vars)
   const caPem = await readIfExists(layout.caFile)
   if (joined && caPem !== undefined) {
-    const token = joinToken === undefined ? undefined : tryDecode(joinToken)
+    const token = joinToken === undefined ? undefined : await tryDecode(joinToken)
     const servers = [
       ...(await recallApiServers(layout.rememberedConfigFile)),
       ...(token === undefined ? [] : [hostPortOf(token.server)]),
@@ -210,15 +211,15 @@ async function apiAccess({ vars, joinToken }: WorkerRoleOptions, joined: boolean
       'this node has not joined a cluster yet and needs a join token: create one with "k0s token create --role worker" on a controller and give it as argument, with --token-file or in K0S_TOKEN',
     )
   }
-  const token = decodeJoinToken(joinToken, 'worker')
+  const token = decodeJoinToken(await joinToken(), 'worker')
   const { id, secret } = token.bootstrapToken
   return { caPem: token.caPem, token: `${id}.${secret}`, servers: [hostPortOf(token.server)] }
 }
 
 /** On a joined node a bad token is no reason not to start. */
-function tryDecode(text: string): JoinToken | undefined {
+async function tryDecode(source: TokenSource): Promise<JoinToken | undefined> {
   try {
-    return decodeJoinToken(text, 'worker')
+    return decodeJoinToken(await source(), 'worker')
   } catch {
     return undefined
   }
