@@ -62,6 +62,8 @@ export const controller = defineCommand({
     }
     const log = createLogger({ level: logLevelOf(flags) })
     const print = (text: string): void => io.stdout(text)
-    await untilSignal(({ signal, onHangup }) => runController(options, { log, signal, onHangup, print }))
+    await untilSignal(({ signal, onHangup }) => runController(options, { log, signal, onHangup, print }), {
+      unheardHangup: () => log.warn('SIGHUP without effect: the tunnel server was not started yet'),
+    })
   },
 })

@@ -57,6 +57,8 @@ export const worker = defineCommand({
       version: productVersion(),
       args: shownArgs(process.argv.slice(2), args[0]),
     }
-    await untilSignal(({ signal }) => runWorker(options, { log, signal }))
+    await untilSignal(({ signal }) => runWorker(options, { log, signal }), {
+      unheardHangup: () => log.warn('SIGHUP without effect: a worker has nothing to read anew'),
+    })
   },
 })

@@ -49,6 +49,11 @@ describe('a service of OpenRC: one host that is controller and worker', () => {
     assert.equal(status['StubFile'], '/etc/init.d/k0scontroller')
   })
 
+  it('hands the tunnel over when it is reloaded', async () => {
+    await host.reload(node, ['rc-service', 'k0scontroller', 'reload'])
+    await host.untilReady(node)
+  })
+
   it('keeps pods running over a restart and a SIGKILL', async () => {
     await host.startPod(node, node, 'stays')
     const before = await host.podProcess(node)

@@ -64,6 +64,23 @@ export async function rolePid(host: Container): Promise<number> {
   return (JSON.parse(await host.mustK0s(['status', '-o', 'json'])) as { readonly Pid: number }).Pid
 }
 
+/** Process id of the controller's tunnel server; there are two while one hands over to the next. */
+export async function tunnelServer(controller: Container): Promise<number> {
+  const pids = (await controller.must(['pgrep', '-u', 'konnectivity-server'])).trim().split('\n')
+  assert.equal(pids.length, 1, `tunnel servers: ${pids.join(', ')}`)
+  return Number(pids[0])
+}
+
+/** Reloads the service of a controller: another tunnel server, the same controller. */
+export async function reload(controller: Container, command: readonly string[]): Promise<void> {
+  const [role, former] = [await rolePid(controller), await tunnelServer(controller)]
+  await controller.must(command)
+  await eventually('a new tunnel server has taken over', READY_TIMEOUT_MS, async () =>
+    assert.notEqual(await tunnelServer(controller), former),
+  )
+  assert.equal(await rolePid(controller), role)
+}
+
 /** Waits until the role runs again in another process than `former`. */
 export async function untilRestarted(host: Container, former: number): Promise<void> {
   await eventually(`${host.name} has started its role again`, READY_TIMEOUT_MS, async () =>

@@ -104,6 +104,18 @@ describe('services of systemd: a controller and a worker, each a host of its own
     assert.ok(environment.split('\0').includes('K0S_TEST_SECRET=hidden $value'))
   })
 
+  it('hands the tunnel over when the controller is reloaded; a worker has nothing to reload', async () => {
+    await host.reload(controller, ['systemctl', 'reload', 'k0scontroller'])
+    const pid = await host.rolePid(worker)
+    const refused = await worker.run(['systemctl', 'reload', 'k0sworker'])
+    assert.match(refused.stderr, /reload is not applicable/)
+    await worker.must(['kill', '-HUP', String(pid)])
+    await eventually('the worker has said so', 30_000, async () =>
+      assert.match(await worker.log(), /SIGHUP without effect/),
+    )
+    assert.equal(await host.rolePid(worker), pid)
+  })
+
   it('keeps pods running over a restart of either service', async () => {
     await host.startPod(controller, worker, 'stays')
     const before = await host.podProcess(worker)
@@ -146,12 +158,18 @@ describe('services of systemd: a controller and a worker, each a host of its own
 
   it('replaces the service with --force and restarts it with --start', async () => {
     const pid = await host.rolePid(worker)
-    await worker.mustK0s(['install', 'worker', '--force', '--start', '--logging=kubelet=2'], { timeoutMs: 120_000 })
+    const flags = '--force --start --logging=kubelet=2 --token-file=gone/token'
+    const install = await worker.run(['sh', '-c', `cd /srv && k0s install worker ${flags}`], { timeoutMs: 120_000 })
+    assert.equal(install.code, 0, install.stderr)
+    assert.match(install.stderr, /^Warning: cannot read the join token from \/srv\/gone\/token: no such file/)
     await host.untilRestarted(worker, pid)
     await host.untilReady(worker)
     await host.untilNodeReady(controller, worker)
-    assert.match(await worker.must(['ps', '-eo', 'args']), /k0s.* worker --logging=kubelet=2/)
-    // A node that has joined needs no token: what is of no use is not kept.
+    assert.match(
+      await worker.must(['ps', '-eo', 'args']),
+      /k0s.* worker --logging=kubelet=2 --token-file=\/srv\/gone\/token/,
+    )
+    // A node that has joined needs no token: what is of no use is not kept, and a file that is gone no obstacle.
     assert.equal((await worker.must(['ls', '/etc/k0s'])).includes('k0sworker'), false)
   })
 

@@ -1,10 +1,22 @@
 import { shellWord } from '#pkg/install/quote.ts'
-import { serviceDescription, serviceName, type ServiceSpec } from '#pkg/install/service.ts'
+import { reloads, serviceDescription, serviceName, type ServiceSpec } from '#pkg/install/service.ts'
 
 /** Where OpenRC puts what the service prints: it has no journal. */
 export function openrcLogs(role: ServiceSpec['role']): { readonly output: string; readonly error: string } {
   return { output: `/var/log/${serviceName(role)}.log`, error: `/var/log/${serviceName(role)}.err` }
 }
+
+/** supervise-daemon notes down the process of the role, which its own process id is not. */
+const RELOAD = [
+  '',
+  'extra_started_commands=reload',
+  "description_reload='Hand the tunnel over to a new server; no connection is refused'",
+  'reload() {',
+  '  ebegin "Reloading $RC_SVCNAME"',
+  '  kill -HUP "$(service_get_value child_pid)"',
+  '  eend $?',
+  '}',
+] as const
 
 /**
  * The service script; a golden file pins it. supervise-daemon starts the role again when it ends, and ends only the role
@@ -41,6 +53,7 @@ export function renderOpenrcScript({
     '  use dns',
     '  after firewall',
     '}',
+    ...(reloads(role) ? RELOAD : []),
     ...(environmentFile === undefined
       ? []
       : ['', 'start_pre() {', '  set -a', `  . ${shellWord(environmentFile)}`, '  set +a', '}']),

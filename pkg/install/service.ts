@@ -24,6 +24,11 @@ export function serviceName(role: ServiceRole): string {
   return `k0s${role}`
 }
 
+/** Whether SIGHUP has an effect: a controller's tunnel server hands over to a new one, a worker has nothing like it. */
+export function reloads(role: ServiceRole): boolean {
+  return role === 'controller'
+}
+
 /** One line for people who list the services of a host. */
 export function serviceDescription(role: ServiceRole): string {
   return role === 'controller'

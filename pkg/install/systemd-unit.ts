@@ -1,5 +1,5 @@
 import { systemdWord } from '#pkg/install/quote.ts'
-import { serviceDescription, type ServiceSpec } from '#pkg/install/service.ts'
+import { reloads, serviceDescription, type ServiceSpec } from '#pkg/install/service.ts'
 
 /**
  * The unit file; a golden file pins it. The settings are k0s's: only the main process is ended when the service stops
@@ -26,6 +26,7 @@ export function renderSystemdUnit({
     '[Service]',
     `ExecStart=${[executable, ...args].map(systemdWord).join(' ')}`,
     ...(environmentFile === undefined ? [] : [`EnvironmentFile=${environmentFile}`]),
+    ...(reloads(role) ? ['ExecReload=/bin/kill -HUP $MAINPID'] : []),
     'Restart=always',
     'RestartSec=10',
     'TimeoutStartSec=0',
