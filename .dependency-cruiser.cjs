@@ -52,7 +52,7 @@ module.exports = {
     {
       name: 'spawn-door',
       severity: 'error',
-      from: { path: '^(cmd|pkg|konnectivity)/', pathNot: ['^pkg/(supervisor|install|cleanup|datastore)/', test] },
+      from: { path: '^(cmd|pkg|konnectivity)/', pathNot: ['^pkg/(supervisor|datastore)/', test] },
       to: { path: '^(node:)?child_process$' },
     },
     {

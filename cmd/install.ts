@@ -107,7 +107,7 @@ async function install(
       import('#pkg/install/detect.ts'),
       import('#pkg/install/install.ts'),
       import('#pkg/install/environment-file.ts'),
-      import('#pkg/install/run-program.ts'),
+      import('#pkg/supervisor/run-program.ts'),
       import('#pkg/install/errors.ts'),
     ])
   const executable = resolve(io.self)

@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process'
 import { removeCgroups } from '#pkg/cleanup/cgroups.ts'
 import { looksLikeDataDir, workerRan } from '#pkg/cleanup/evidence.ts'
 import { endProcesses } from '#pkg/cleanup/end-processes.ts'
@@ -9,10 +8,11 @@ import type { ResetContext, ResetStep, RunProgram, StepReport } from '#pkg/clean
 import { unmountPods } from '#pkg/cleanup/unmount.ts'
 import { removeVirtualAddresses } from '#pkg/cleanup/virtual-addresses.ts'
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
-import { errnoCode, errorMessage, K0sError } from '#pkg/errors/error.ts'
+import { errorMessage, K0sError } from '#pkg/errors/error.ts'
 import { isDirectory } from '#pkg/file/exists.ts'
 import { acquireLock, lockHolder } from '#pkg/file/lock.ts'
 import type { Logger } from '#pkg/log/logger.ts'
+import { lastLine, runProgram } from '#pkg/supervisor/run-program.ts'
 
 /** Something of k0s is left on the host, or it is still running. */
 export class ResetError extends K0sError {
@@ -67,7 +67,7 @@ export async function resetNode(
   await using held = new AsyncDisposableStack()
   await lockNode(vars, held)
   const worker = await workerRan(vars)
-  const context = { vars, log, signal, run: runProgram(signal), root: '/', worker, unfinished: false }
+  const context = { vars, log, signal, run: stepPrograms(signal), root: '/', worker, unfinished: false }
   const reports = await runSteps([...first, ...resetSteps(context), ...last], context)
   const problems = reports.flatMap((report) => report.problems)
   if (problems.length > 0)
@@ -101,22 +101,12 @@ async function lockNode({ runDir, lockFile }: CfgVars, held: AsyncDisposableStac
 }
 
 const PROGRAM_TIMEOUT_MS = 30_000
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-function runProgram(signal: AbortSignal): RunProgram {
-  return async (name, args, input) =>
-    await new Promise((resolve, reject) => {
-      const child = execFile(
-        name,
-        [...args],
-        { env: { PATH }, timeout: PROGRAM_TIMEOUT_MS, signal },
-        (err, stdout, stderr) => {
-          if (err === null) resolve(stdout)
-          else if (errnoCode(err) === 'ENOENT') resolve(undefined)
-          else reject(new Error(`${name}: ${stderr.trim().split('\n').at(-1) ?? err.message}`, { cause: err }))
-        },
-      )
-      child.stdin?.on('error', () => undefined) // the program ended before it read; its exit says why
-      child.stdin?.end(input)
-    })
+function stepPrograms(signal: AbortSignal): RunProgram {
+  return async (name, args, input) => {
+    const { code, stdout, stderr } = await runProgram(name, args, { input, signal, timeoutMs: PROGRAM_TIMEOUT_MS })
+    if (code === undefined) return undefined
+    if (code !== 0) throw new Error(`${name}: ${lastLine(stderr) ?? `exit code ${code}`}`)
+    return stdout
+  }
 }

@@ -3,7 +3,7 @@ import { exists } from '#pkg/file/exists.ts'
 import { NoInitSystemError, ServiceError } from '#pkg/install/errors.ts'
 import type { InitSystem } from '#pkg/install/init-system.ts'
 import { OpenRc } from '#pkg/install/openrc.ts'
-import { runProgram, type RunProgram } from '#pkg/install/run-program.ts'
+import { runProgram, type RunProgram } from '#pkg/supervisor/run-program.ts'
 import { serviceName, type ServiceRole, serviceRoles } from '#pkg/install/service.ts'
 import { Systemd } from '#pkg/install/systemd.ts'
 

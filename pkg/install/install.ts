@@ -7,7 +7,7 @@ import { exists, isDirectory } from '#pkg/file/exists.ts'
 import { renderEnvironmentFile, type ServiceEnvironment } from '#pkg/install/environment-file.ts'
 import { ServiceError } from '#pkg/install/errors.ts'
 import type { InitSystem } from '#pkg/install/init-system.ts'
-import type { RunProgram } from '#pkg/install/run-program.ts'
+import type { RunProgram } from '#pkg/supervisor/run-program.ts'
 import { secretFiles, serviceName, type ServiceRole, serviceRoles } from '#pkg/install/service.ts'
 import { ensureSystemUser, removeSystemUser } from '#pkg/install/users.ts'
 

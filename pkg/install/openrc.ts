@@ -3,7 +3,8 @@ import { readIfExists } from '#pkg/file/atomic.ts'
 import { ServiceError } from '#pkg/install/errors.ts'
 import type { InitSystem, ServiceState } from '#pkg/install/init-system.ts'
 import { openrcLogs, renderOpenrcScript } from '#pkg/install/openrc-script.ts'
-import { said, type RunProgram } from '#pkg/install/run-program.ts'
+import { said } from '#pkg/install/said.ts'
+import type { RunProgram } from '#pkg/supervisor/run-program.ts'
 import { serviceName, type ServiceRole, type ServiceSpec } from '#pkg/install/service.ts'
 
 /** OpenRC, asked with rc-service(8) and rc-update(8). */

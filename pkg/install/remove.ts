@@ -4,7 +4,7 @@ import { errorMessage } from '#pkg/errors/error.ts'
 import { exists } from '#pkg/file/exists.ts'
 import { detectInitSystem, type InitSystemDeps } from '#pkg/install/detect.ts'
 import type { InitSystem } from '#pkg/install/init-system.ts'
-import { runProgram } from '#pkg/install/run-program.ts'
+import { runProgram } from '#pkg/supervisor/run-program.ts'
 import { secretFiles, serviceName, type ServiceRole, serviceRoles } from '#pkg/install/service.ts'
 import { madeUsers, removeSystemUser } from '#pkg/install/users.ts'
 

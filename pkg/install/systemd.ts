@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { ServiceError } from '#pkg/install/errors.ts'
 import type { CompanionFile, InitSystem, ServiceState } from '#pkg/install/init-system.ts'
-import { said, type RunProgram } from '#pkg/install/run-program.ts'
+import { said } from '#pkg/install/said.ts'
+import type { RunProgram } from '#pkg/supervisor/run-program.ts'
 import { serviceName, type ServiceRole, type ServiceSpec } from '#pkg/install/service.ts'
 import { renderPodScopeSettings, renderSystemdUnit } from '#pkg/install/systemd-unit.ts'
 

@@ -2,7 +2,8 @@ import { access, readFile } from 'node:fs/promises'
 import { asFileError } from '#pkg/file/errors.ts'
 import { lookupUser } from '#pkg/file/user.ts'
 import { SystemUserError } from '#pkg/install/errors.ts'
-import { said, type ProgramResult, type RunProgram } from '#pkg/install/run-program.ts'
+import { said } from '#pkg/install/said.ts'
+import type { ProgramResult, RunProgram } from '#pkg/supervisor/run-program.ts'
 
 /** Stands in the comment field of the users that k0s made: only those are removed. */
 export const userComment = 'k0s system user'

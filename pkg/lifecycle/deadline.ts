@@ -2,8 +2,11 @@
 export class DeadlineError extends Error {
   readonly timeoutMs: number
 
-  constructor(timeoutMs: number) {
-    super(`no success within ${timeoutMs} ms`)
+  /** @param what - is in the message: what gave no answer */
+  constructor(timeoutMs: number, what?: string) {
+    super(
+      what === undefined ? `no success within ${timeoutMs} ms` : `${what} gave no answer within ${timeoutMs / 1_000} s`,
+    )
     this.name = 'DeadlineError'
     this.timeoutMs = timeoutMs
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { errorMessage } from '#pkg/errors/error.ts'
 import { detectInitSystem } from '#pkg/install/detect.ts'
 import { installService } from '#pkg/install/install.ts'
-import type { RunProgram } from '#pkg/install/run-program.ts'
+import type { RunProgram } from '#pkg/supervisor/run-program.ts'
 
 const root = process.argv[2] ?? ''
 for (const dir of ['run/systemd/system', 'etc/systemd/system', 'etc/k0s'])
