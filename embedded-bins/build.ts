@@ -1,5 +1,5 @@
 // Builds every upstream program and image into embedded-bins/staging; README.md beside it says how it works.
-import { mkdirSync, openSync, writeSync } from 'node:fs'
+import { existsSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -164,10 +164,11 @@ function openLog(path: string): (text: string) => void {
 async function writeManifests(): Promise<void> {
   const product = goPrograms.filter(({ use }) => use === 'product')
   const bins = product.flatMap(({ name, answersTo }) =>
-    (answersTo ?? [name]).map((program) => [program, { file: name }]),
+    (answersTo ?? [name]).map((program): [string, { file: string }] => [program, { file: name }]),
   )
+  if (existsSync(join(stagingDir, 'bin', 'keepalived'))) bins.push(['keepalived', { file: 'keepalived' }])
   const manifests = {
-    'bins.json': Object.fromEntries([...bins, ['keepalived', { file: 'keepalived' }]]) as object,
+    'bins.json': Object.fromEntries(bins) as object,
     'images.json': imageManifest(false),
     'test-images.json': imageManifest(true),
   }

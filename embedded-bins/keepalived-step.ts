@@ -33,6 +33,7 @@ export function keepalivedStep(): Step {
     group: 'keepalived',
     output: 'bin/keepalived',
     forTests: false,
+    onRequest: true,
     coldSeconds: 40,
     prepare: (context) => requireC(libraries, context),
     material: async () => [versions.keepalived, SOURCE_SHA256, configure, await cVersions(libraries)],

@@ -41,7 +41,7 @@ summary() {
   [ $failed -eq 0 ] && [ $failed_stages -eq 0 ]
 }
 
-if stage set-up 30 make test-bins build; then
+if stage set-up 30 make test-bins core; then
   stage "check and unit" 4 env K0S_TEST_COUNTS="$PWD/$results/unit.count" make -k check
   stage kine 6 env K0S_TEST_COUNTS="$PWD/$results/kine.count" inttest/kine-suite.sh
   stage clusters 20 env K0S_TEST_COUNTS="$PWD/$results/clusters.count" \

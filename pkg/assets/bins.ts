@@ -19,7 +19,7 @@ export function shippedFile(
   const entry = Object.hasOwn(table, name) ? table[name] : undefined
   if (entry === undefined) {
     throw new AssetError(
-      `this build ships no executable "${name}" (it has ${Object.keys(table).join(', ')}); build it anew`,
+      `this build ships no executable "${name}" (it has ${Object.keys(table).join(', ')}); build all of it with "make"`,
     )
   }
   return { file: entry.file, path: join(libDir, 'bin', entry.file) }
