@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { endAllShared, testLogs } from '#inttest/common/shared-cluster.ts'
 
@@ -14,7 +15,7 @@ export const mochaHooks = {
   async afterAll(this: Mocha.Context): Promise<void> {
     this.timeout(120_000)
     await endAllShared()
-    if (failed) console.log(`    logs of the hosts: ${testLogs}`)
-    else await rm(testLogs, { recursive: true, force: true })
+    if (!failed) await rm(testLogs, { recursive: true, force: true })
+    else if (existsSync(testLogs)) console.log(`    logs of the hosts: ${testLogs}`)
   },
 }

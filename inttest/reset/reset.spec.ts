@@ -61,6 +61,17 @@ describe('k0s reset', () => {
     assert.equal((await host.k0s(['reset'])).code, 0)
   })
 
+  it('stays in the status of the tunnel as lost until its Node is deleted', async () => {
+    const state = async (): Promise<string | undefined> => {
+      const { stdout } = await cluster.controller.k0s(['status', '-o', 'json'])
+      const { Tunnel } = JSON.parse(stdout) as { Tunnel: { Workers: { name: string; state: string }[] } }
+      return Tunnel.Workers.find(({ name }) => name === host.name)?.state
+    }
+    assert.equal(await state(), 'lost')
+    await cluster.mustKubectl(['delete', 'node', host.name])
+    assert.equal(await state(), undefined)
+  })
+
   it('makes way for a fresh start with the other role, without a reboot', async () => {
     await cluster.start(host, ['controller'])
     const { stdout } = await host.k0s(['kubectl', 'get', '--raw', '/readyz'])

@@ -15,7 +15,7 @@ import { writeFileAtomic } from '#pkg/file/atomic.ts'
 import { assertWritable, ensureDir } from '#pkg/file/directory.ts'
 import { acquireLock } from '#pkg/file/lock.ts'
 import { serviceInfo } from '#pkg/install/service-info.ts'
-import { SharedClient } from '#pkg/kubernetes/shared-client.ts'
+import { type ClientSource, SharedClient } from '#pkg/kubernetes/shared-client.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { assertFreeSpace, assertPortsFree, neededPorts } from '#pkg/role/controller-checks.ts'
 import { controllerJoin } from '#pkg/role/controller-join.ts'
@@ -84,6 +84,7 @@ async function initOnly(options: ControllerRoleOptions, config: NodeConfig, log:
 interface ControllerNode extends AsyncDisposable {
   readonly manager: ComponentManager
   readonly components: readonly Component[]
+  readonly client: ClientSource
 }
 
 /** What a node is made with. */
@@ -106,7 +107,7 @@ async function createNode(
   const images = await imageReferences()
   const components = await controllerComponents(options, config, { log, binaries, client, images, join, onRemoved })
   const manager = new ComponentManager({ components, readyTimeoutMs: READY_TIMEOUT_MS }, { log })
-  return { manager, components, [Symbol.asyncDispose]: () => client.close() }
+  return { manager, components, client, [Symbol.asyncDispose]: () => client.close() }
 }
 
 async function runNode(
@@ -134,7 +135,7 @@ async function runNode(
       status: async () => ({
         ...controllerStatus(options, config, manager),
         ...(await serviceInfo('controller')),
-        Tunnel: await tunnelInfo(node.components, config),
+        Tunnel: await tunnelInfo(node, config),
       }),
       readyMessage: 'controller ready',
       nodeName: config.nodeName,
@@ -158,12 +159,15 @@ function untilRemoved(parent: AbortSignal): Disposable & { readonly signal: Abor
 }
 
 /** Both ends of the tunnel that are on this node. */
-async function tunnelInfo(components: readonly Component[], { spec }: NodeConfig): Promise<TunnelInfo | undefined> {
+async function tunnelInfo(
+  { components, client }: ControllerNode,
+  { spec }: NodeConfig,
+): Promise<TunnelInfo | undefined> {
   const served = components.some(({ name }) => name === 'konnectivity-server')
   const agent = components.find(isTunnelAgent)
   if (!served && agent === undefined) return undefined
   return {
-    ...(served && (await workersOfTunnel(spec.konnectivity.adminPort))),
+    ...(served && (await workersOfTunnel(spec.konnectivity.adminPort, client))),
     ...(agent && { Controllers: controllerPeers(agent.links()) }),
   }
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { workerPeers, workersOfTunnel } from '#pkg/role/tunnel-status.ts'
+import type { ServerStatus } from '#konnectivity/server/status.ts'
+import { SharedClient } from '#pkg/kubernetes/shared-client.ts'
+import { withoutFormer, workerPeers, workersOfTunnel } from '#pkg/role/tunnel-status.ts'
 
 const since = '2026-11-21T14:00:00.000Z'
 const agent = {
@@ -39,7 +41,24 @@ describe('the tunnel in the status of a controller', () => {
     )
   })
 
+  it('leaves out lost workers that are no longer in the cluster', () => {
+    const status: ServerStatus = {
+      serverId: undefined,
+      startedAt: since,
+      openConnections: 0,
+      agents: [{ ...agent, node: 'not-yet-a-node' }],
+      losses: [
+        { ...loss, node: 'worker-0' },
+        { ...loss, node: 'removed' },
+        { ...loss, node: undefined, agentId: 'by-token' },
+      ],
+    }
+    const names = workerPeers(withoutFormer(status, new Set(['worker-0']))).map(({ name }) => name)
+    assert.deepEqual(names, ['by-token', 'not-yet-a-node', 'worker-0'])
+  })
+
   it('says when the tunnel server does not answer', async () => {
-    assert.match((await workersOfTunnel(1)).Error ?? '', /connection refused/)
+    const client = new SharedClient({ kubeconfig: '/nonexistent' })
+    assert.match((await workersOfTunnel(1, client)).Error ?? '', /connection refused/)
   })
 })

@@ -31,7 +31,7 @@ export interface StatusInfo {
 
 /** The tunnel as one node sees it; a controller that runs pods sees both ends. */
 export interface TunnelInfo {
-  /** On a controller: the agents of its tunnel server, those included that are lost. */
+  /** On a controller: the agents of its tunnel server, those included that are lost while their Node is there. */
   readonly Workers?: readonly TunnelPeer[] | undefined
   /** On a worker: the tunnel servers that its agent keeps connections to. */
   readonly Controllers?: readonly TunnelPeer[] | undefined
