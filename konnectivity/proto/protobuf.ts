@@ -84,6 +84,13 @@ function longVarint(bytes: Buffer): bigint {
 /** Encoded varint of a non-negative safe integer or of an int64 as two's complement. */
 export function varint(value: number | bigint): number[] {
   const bytes: number[] = []
+  if (value >= 0 && value <= Number.MAX_SAFE_INTEGER) {
+    // Exact in a double, which spares the BigInt arithmetic nearly every time.
+    let rest = Number(value)
+    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80)
+    bytes.push(rest)
+    return bytes
+  }
   let rest = BigInt.asUintN(64, BigInt(value))
   while (rest >= 0x80n) {
     bytes.push(Number(rest & 0x7fn) | 0x80)
@@ -95,7 +102,7 @@ export function varint(value: number | bigint): number[] {
 
 /** A varint field; left out when 0, as proto3 does. */
 export function varintField(number: number, value: number | bigint): Buffer {
-  return BigInt(value) === 0n ? EMPTY : Buffer.from([number * 8, ...varint(value)])
+  return value === 0 || value === 0n ? EMPTY : Buffer.from([number * 8, ...varint(value)])
 }
 
 /** A length-delimited field, always written: an empty sub-message is how a oneof names its member. */
@@ -105,7 +112,14 @@ export function bytesField(number: number, value: Buffer): Buffer {
 
 /** A string field; left out when empty. */
 export function stringField(number: number, value: string): Buffer {
-  return value === '' ? EMPTY : bytesField(number, Buffer.from(value))
+  if (value === '') return EMPTY
+  const bytes = Buffer.byteLength(value)
+  if (bytes >= 0x80) return bytesField(number, Buffer.from(value))
+  const field = Buffer.allocUnsafe(2 + bytes)
+  field[0] = number * 8 + 2
+  field[1] = bytes
+  field.write(value, 2)
+  return field
 }
 
 const EMPTY = Buffer.alloc(0)

@@ -2,6 +2,7 @@ import type { AddressInfo, ListenOptions, Socket } from 'node:net'
 import { createServer } from 'node:tls'
 import type { SecureContextOptions, Server, TLSSocket } from 'node:tls'
 import { errorMessage } from '#pkg/errors/error.ts'
+import { encodeHeaders } from '#pkg/http2/duplex.ts'
 import type { Headers, Http2Duplex } from '#pkg/http2/duplex.ts'
 import { Http2Session } from '#pkg/http2/session.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -243,12 +244,14 @@ export class AgentService {
   #connection(session: AgentSession, stream: Http2Duplex, headers: Headers): void {
     const random = parseDialId(headers[protocol.metadata.dial])
     const backend = this.#backends.get(session)
-    stream.respond({ ':status': '200' })
+    stream.respondLater(CONNECTION_ANSWER)
     if (random !== undefined && backend instanceof Backend && backend.acceptStream(random, stream)) return
     // The frontend gave up meanwhile, or the agent invents dials: either way it closes its endpoint.
     stream.destroy(new Error('no such dial'))
   }
 }
+
+const CONNECTION_ANSWER = encodeHeaders({ ':status': '200' })
 
 function isSameAgent(a: Backend, b: Backend): boolean {
   const { nodeName, agentId } = b.identity

@@ -194,7 +194,8 @@ export class Backend {
   }
 }
 
-const MAX_DIAL_ID = 2n ** 63n - 1n
+/** Of the 63 bits that the protocol has: a varint of seven bytes, which both ends read without arithmetic of large integers. */
+const MAX_DIAL_ID = 2n ** 49n - 1n
 let lastDialId = randomBytes(8).readBigUInt64BE() & MAX_DIAL_ID
 
 /** Unique to this process; not the frontend's own number, which another frontend could have chosen too. */

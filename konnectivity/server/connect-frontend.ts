@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Logger } from '#pkg/log/logger.ts'
-import { readConnectRequest } from '#konnectivity/server/connect-request.ts'
+import { ConnectClient } from '#konnectivity/server/connect-request.ts'
 import type { DialOutcome, TunnelDialer } from '#konnectivity/server/dialer.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
 import type { OpenConnections } from '#konnectivity/server/open-connections.ts'
@@ -13,9 +13,6 @@ export interface FrontendDeps {
   readonly metrics: ServerMetrics
   readonly log: Logger
 }
-
-/** Bytes that a client may send before it has its reply; more waits in the kernel. */
-const MAX_EARLY_BYTES = 64 * 1024
 
 /** An endpoint that speaks first is held back until the client has had its reply for this long. */
 const HOLD_BACK_MS = 1_000
@@ -55,7 +52,8 @@ export class ConnectFrontend {
 
   async #serve(socket: Socket): Promise<void> {
     this.#undecided += 1
-    const request = await readConnectRequest(socket)
+    const client = new ConnectClient(socket)
+    const request = await client.request
     this.#undecided -= 1
     switch (request.kind) {
       case 'gone':
@@ -65,11 +63,8 @@ export class ConnectFrontend {
         reply(socket, request.status, request.message)
         return
       case 'connect': {
-        if (request.head.length > 0) socket.unshift(request.head)
-        const early = new EarlyBytes(socket)
-        const outcome = await this.#deps.dialer.dial(request.address, early.gone)
-        early.stop()
-        this.#answer(socket, outcome, early.received)
+        const outcome = await this.#deps.dialer.dial(request.address, client.gone)
+        this.#answer(socket, outcome, client.release())
       }
     }
   }
@@ -94,44 +89,6 @@ export class ConnectFrontend {
 }
 
 const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection Established\r\n\r\n')
-
-/** While the dial runs, reads on to notice a client that leaves; puts what it read back afterwards. */
-class EarlyBytes {
-  readonly #socket: Socket
-  readonly #abort = new AbortController()
-  readonly #chunks: Buffer[] = []
-  #length = 0
-
-  constructor(socket: Socket) {
-    this.#socket = socket
-    socket.on('data', this.#onData).once('end', this.#onGone).once('close', this.#onGone)
-    socket.resume()
-  }
-
-  /** Aborts when the client ends or closes its side. */
-  get gone(): AbortSignal {
-    return this.#abort.signal
-  }
-
-  /** The client did not wait for its reply. */
-  get received(): boolean {
-    return this.#length > 0
-  }
-
-  stop(): void {
-    this.#socket.off('data', this.#onData).off('end', this.#onGone).off('close', this.#onGone)
-    this.#socket.pause()
-    if (this.#length > 0 && !this.#socket.destroyed) this.#socket.unshift(Buffer.concat(this.#chunks))
-  }
-
-  readonly #onData = (chunk: Buffer): void => {
-    this.#chunks.push(chunk)
-    this.#length += chunk.length
-    if (this.#length >= MAX_EARLY_BYTES) this.#socket.pause()
-  }
-
-  readonly #onGone = (): void => this.#abort.abort(new Error('the client went away'))
-}
 
 /** Upstream's mapping, but 503 where no agent is connected: the condition passes. */
 function statusOf({ reason, message }: Extract<DialOutcome, { kind: 'failed' }>): 502 | 503 | 504 {

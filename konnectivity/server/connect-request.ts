@@ -9,39 +9,73 @@ export type ConnectRequest =
 /** A request head longer than this is refused. kube-apiserver's has under 200 bytes. */
 const MAX_HEAD_BYTES = 8 * 1024
 const HEAD_TIMEOUT_MS = 10_000
-const END_OF_HEAD = '\r\n\r\n'
+const END_OF_HEAD = Buffer.from('\r\n\r\n')
+
+/** Bytes that a client may send before it has its reply; more waits in the kernel. */
+const MAX_EARLY_BYTES = 64 * 1024
 
 /**
- * Reads `CONNECT host:port HTTP/1.1` and its header fields, which are ignored: the request line names the target, not
- * Host (kube-apiserver sends 127.0.0.1 there). A parser of its own because it runs once for each dial and one request
- * form needs neither the memory nor the leniency of node:http.
+ * A client from its first byte to its reply. Reads `CONNECT host:port HTTP/1.1` and its header fields, which are ignored: the
+ * request line names the target, not Host (kube-apiserver sends 127.0.0.1 there). Then it reads on, to notice a client that leaves
+ * while its dial runs, and puts back what came. A parser of its own because it runs once for each dial and one request form needs
+ * neither the memory nor the leniency of node:http.
  */
-export function readConnectRequest(socket: Socket): Promise<ConnectRequest> {
-  return new Promise((resolve) => {
-    let received: Buffer = Buffer.alloc(0)
-    const finish = (request: ConnectRequest): void => {
-      clearTimeout(timer)
-      socket.off('data', onData).off('end', onGone).off('close', onGone).off('error', onGone)
-      socket.pause()
-      resolve(request)
+export class ConnectClient {
+  /** Aborted when a client that waits for its reply ends or closes its side. */
+  readonly gone = new AbortController()
+  /** Resolves once; never rejects. */
+  readonly request: Promise<ConnectRequest>
+  readonly #socket: Socket
+  readonly #timer: NodeJS.Timeout
+  #decide: ((request: ConnectRequest) => void) | undefined
+  /** Of the head that is not complete, then what came behind it. */
+  #received: Buffer | undefined
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    this.request = new Promise((resolve) => (this.#decide = resolve))
+    const late = (): void => this.#finish(bad(408, `no complete request within ${HEAD_TIMEOUT_MS} ms`))
+    this.#timer = setTimeout(late, HEAD_TIMEOUT_MS)
+    socket.on('data', this.#onData).on('end', this.#onGone).on('close', this.#onGone)
+  }
+
+  /** Ends reading, for the reply; true when the client did not wait for it. */
+  release(): boolean {
+    const socket = this.#socket.off('data', this.#onData).off('end', this.#onGone).off('close', this.#onGone)
+    if (this.#received === undefined) return false
+    socket.pause()
+    if (!socket.destroyed) socket.unshift(this.#received)
+    return true
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const received = this.#received === undefined ? chunk : Buffer.concat([this.#received, chunk])
+    this.#received = received
+    if (this.#decide === undefined) {
+      if (received.length >= MAX_EARLY_BYTES) this.#socket.pause()
+      return
     }
-    const onGone = (): void => finish({ kind: 'gone' })
-    const onData = (chunk: Buffer): void => {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk])
-      const end = received.indexOf(END_OF_HEAD)
-      if (end >= 0 && end <= MAX_HEAD_BYTES) finish(parseHead(received, end))
-      else if (received.length > MAX_HEAD_BYTES) finish(bad(431, `request head exceeds ${MAX_HEAD_BYTES} bytes`))
-    }
-    const timer = setTimeout(
-      () => finish(bad(408, `no complete request within ${HEAD_TIMEOUT_MS} ms`)),
-      HEAD_TIMEOUT_MS,
-    )
-    socket.on('data', onData).once('end', onGone).once('close', onGone).once('error', onGone)
-  })
+    const end = received.indexOf(END_OF_HEAD)
+    if (end >= 0 && end <= MAX_HEAD_BYTES) this.#finish(parseHead(received, end))
+    else if (received.length > MAX_HEAD_BYTES) this.#finish(bad(431, `request head exceeds ${MAX_HEAD_BYTES} bytes`))
+  }
+
+  readonly #onGone = (): void => {
+    if (this.#decide !== undefined) this.#finish({ kind: 'gone' })
+    else this.gone.abort(new Error('the client went away'))
+  }
+
+  #finish(request: ConnectRequest): void {
+    clearTimeout(this.#timer)
+    this.#received = request.kind === 'connect' && request.head.length > 0 ? request.head : undefined
+    if (request.kind !== 'connect') this.release()
+    this.#decide?.(request)
+    this.#decide = undefined
+  }
 }
 
 /** Splits the head at `end`; what follows it already belongs to the tunnel. */
-export function parseHead(received: Buffer, end: number): ConnectRequest {
+function parseHead(received: Buffer, end: number): ConnectRequest {
   const line = received.subarray(0, end).toString('latin1').split('\r\n', 1)[0] ?? ''
   const [method, target, version, ...rest] = line.split(' ')
   if (version === undefined || rest.length > 0 || !/^HTTP\/1\.[01]$/.test(version)) {

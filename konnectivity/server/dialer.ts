@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
-import { DeadlineError, withDeadline } from '#pkg/lifecycle/deadline.ts'
+import { DeadlineError } from '#pkg/lifecycle/deadline.ts'
 import type { Backend } from '#konnectivity/server/backend.ts'
 import type { BackendManager } from '#konnectivity/server/backend-manager.ts'
 import { hostOf } from '#konnectivity/server/identity.ts'
@@ -56,14 +56,15 @@ export class TunnelDialer {
     return this.#pending
   }
 
-  /** Dials `address` (host:port); `signal` aborts when the frontend is gone. Never rejects. */
-  async dial(address: string, signal: AbortSignal): Promise<DialOutcome> {
-    if (signal.aborted) return failed('aborted', 'the client went away')
+  /** Dials `address` (host:port). The frontend aborts `abort` when it is gone, and this does after the timeout. Never rejects. */
+  async dial(address: string, abort: AbortController): Promise<DialOutcome> {
+    if (abort.signal.aborted) return failed('aborted', 'the client went away')
     const startedAt = performance.now()
+    const timer = setTimeout(() => abort.abort(new DeadlineError(this.#timeoutMs)), this.#timeoutMs)
     this.#pending += 1
-    const outcome = await withDeadline(signal, this.#timeoutMs, (inner) => this.#tryAgents(address, inner)).finally(
-      () => (this.#pending -= 1),
-    )
+    const outcome = await this.#tryAgents(address, abort.signal)
+    this.#pending -= 1
+    clearTimeout(timer)
     if (outcome.kind === 'connected') this.#metrics.dialDuration.observe((performance.now() - startedAt) / 1000)
     return outcome
   }

@@ -38,7 +38,7 @@ export class GrpcFrontend {
     this.#sessions.add(session)
     session.on('error', (error: Error) => this.#deps.log.debug('frontend session failed', { err: error }))
     session.once('close', () => this.#sessions.delete(session))
-    session.on('stream', (stream: Http2Duplex, headers: Headers) => this.#onStream(stream, headers))
+    session.on('stream', (stream: Http2Duplex, headers: Headers) => this.#onStream(session, stream, headers))
   }
 
   /** Drops every client. */
@@ -46,7 +46,7 @@ export class GrpcFrontend {
     for (const session of this.#sessions) session.destroy()
   }
 
-  #onStream(stream: Http2Duplex, headers: Headers): void {
+  #onStream(session: Http2Session, stream: Http2Duplex, headers: Headers): void {
     stream.on('error', (error: Error) => this.#deps.log.debug('frontend stream failed', { err: error }))
     if (headers[':path'] !== paths.proxy) {
       refuseStream(stream, 'unimplemented', `unknown method ${headers[':path'] ?? ''}`)
@@ -54,7 +54,7 @@ export class GrpcFrontend {
     }
     const headersOfAnswer = { ':status': '200', 'content-type': 'application/grpc' }
     stream.respond(headersOfAnswer, { trailers: { 'grpc-status': '0' } })
-    const frontend = new FrontendStream(stream, this.#deps, () => (this.#lastConnectId += 1))
+    const frontend = new FrontendStream({ session, stream }, this.#deps, () => (this.#lastConnectId += 1))
     this.#streams.add(frontend)
     stream.once('close', () => this.#streams.delete(frontend))
   }
@@ -73,7 +73,11 @@ class FrontendStream {
   readonly #nextConnectId: () => number
   #state: State = { kind: 'idle' }
 
-  constructor(stream: Http2Duplex, deps: FrontendDeps, nextConnectId: () => number) {
+  constructor(
+    { session, stream }: { readonly session: Http2Session; readonly stream: Http2Duplex },
+    deps: FrontendDeps,
+    nextConnectId: () => number,
+  ) {
     this.#deps = deps
     this.#nextConnectId = nextConnectId
     const { streamPackets, streamErrors } = deps.metrics
@@ -83,6 +87,7 @@ class FrontendStream {
         this.#onPacket(packet)
       },
       onSent: (type) => streamPackets.add({ segment: 'to_client', packet_type: typeLabel(type) }),
+      onOffence: (error) => session.destroy(error),
       onClose: (error) => {
         const labels = { segment: 'from_client', code: 'Unavailable', packet_type: 'Unknown' }
         if (error !== undefined) streamErrors.add(labels)
@@ -122,7 +127,7 @@ class FrontendStream {
       this.#fail(random, `protocol ${JSON.stringify(protocol)} is not supported, only tcp`)
       return
     }
-    const outcome = await this.#deps.dialer.dial(address, abort.signal)
+    const outcome = await this.#deps.dialer.dial(address, abort)
     this.#answer(random, outcome)
   }
 

@@ -4,8 +4,7 @@ import { connect as connectTls } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { createCa } from '#pkg/certificate/authority.ts'
 import { issueCertificate } from '#pkg/certificate/issue.ts'
-import { encodeFields } from '#pkg/http2/hpack.ts'
-import { Flag, FrameType, PREFACE } from '#pkg/http2/protocol.ts'
+import { FrameType } from '#pkg/http2/protocol.ts'
 import { heldBytes } from '#pkg/http2/testing/free-memory.ts'
 import { frame, randomFrames } from '#pkg/http2/testing/random-frames.ts'
 import { fuzzSeed, Random } from '#pkg/http2/testing/random.ts'
@@ -16,9 +15,10 @@ import type { Packet } from '#konnectivity/proto/packet.ts'
 import type { Issued } from '#konnectivity/testing/certificates.ts'
 import { connectThrough } from '#konnectivity/testing/connect-client.ts'
 import { echo, readHash, startEndpoint, writeRandom } from '#konnectivity/testing/endpoints.ts'
+import { dataFrames, opening } from '#konnectivity/testing/raw-frames.ts'
 import { agentSubject, TunnelFixture } from '#konnectivity/testing/runners.ts'
 import type { RunningServer } from '#konnectivity/testing/runners.ts'
-import { metadata, paths } from '#konnectivity/tunnel/protocol.ts'
+import { paths } from '#konnectivity/tunnel/protocol.ts'
 
 const MIB = 1024 * 1024
 const FUZZ_MS = Number(process.env['FUZZ_SECONDS'] ?? 2) * 1000
@@ -74,7 +74,7 @@ describe('tunnel server and hostile agents', function () {
       const socket = await dial()
       const messages = Array.from({ length: random.int(20) }, () => randomMessage(random))
       const stream = random.once(3) ? randomFrames(random, 20) : dataFrames(Buffer.concat(messages))
-      const bytes = Buffer.concat([opening(), stream])
+      const bytes = Buffer.concat([opening(paths.connect, 'hostile'), stream])
       for (const piece of random.cut(random.once(3) ? random.damage(bytes) : bytes)) socket.write(piece)
       const closed = new Promise((resolve) => socket.once('close', resolve))
       if (random.once(2)) socket.end()
@@ -94,7 +94,7 @@ describe('tunnel server and hostile agents', function () {
     const before = heldBytes()
     const socket = await dial()
     socket.pause()
-    socket.write(opening())
+    socket.write(opening(paths.connect, 'hostile'))
     await until(() => agents() === 2, 'the agent is known')
     // Each is answered with CLOSE_REQ, as the server knows no such connection.
     const data = grpcFrame(encodePacket({ type: 'data', connectId: 7, data: Buffer.from('x') }))
@@ -120,36 +120,13 @@ describe('tunnel server and hostile agents', function () {
       frame(FrameType.priority, 0, 1, Buffer.alloc(5)),
     ]) {
       const socket = await dial()
-      socket.write(opening())
+      socket.write(opening(paths.connect, 'hostile'))
       await until(() => agents() === 2, 'the agent is known')
       socket.resume().write(Buffer.concat(Array.from({ length: 100_000 }, () => idle)))
       await offenderGone()
     }
   })
 })
-
-/** Preface, settings and the call that makes a connection an agent's. */
-function opening(): Buffer {
-  const headers = encodeFields([
-    [':method', 'POST'],
-    [':scheme', 'https'],
-    [':path', paths.connect],
-    [metadata.agentId, 'hostile'],
-  ])
-  return Buffer.concat([
-    PREFACE,
-    frame(FrameType.settings, 0, 0, Buffer.alloc(0)),
-    frame(FrameType.headers, Flag.endHeaders, 1, headers),
-  ])
-}
-
-/** The bytes on the control stream, in frames that every peer takes. */
-function dataFrames(bytes: Buffer): Buffer {
-  const frames: Buffer[] = []
-  for (let at = 0; at < bytes.length; at += 16_384)
-    frames.push(frame(FrameType.data, 0, 1, bytes.subarray(at, at + 16_384)))
-  return Buffer.concat(frames)
-}
 
 /** A message with its gRPC prefix, in order or not. */
 function randomMessage(random: Random): Buffer {

@@ -13,6 +13,8 @@ export interface PacketStreamHandler {
   onPacket(packet: Packet): void
   /** The stream is over. `error` says why unless it ended regularly. Called once. */
   onClose(error: Error | undefined): void
+  /** The peer breaks the protocol or never reads; the stream is ended. `onClose` follows. */
+  onOffence?(error: Error): void
   /** A packet of that type was queued. */
   onSent?(type: Exclude<Packet['type'], 'unknown'>): void
 }
@@ -24,6 +26,7 @@ const MAX_ANSWER_BYTES = 1024 * 1024
 export class PacketStream implements CreditSource {
   readonly #stream: Duplex & Partial<CreditSource>
   readonly #onSent: PacketStreamHandler['onSent']
+  readonly #onOffence: PacketStreamHandler['onOffence']
   #error: Error | undefined
   /** Of packets without payload that are not on their way yet. */
   #answerBytes = 0
@@ -31,12 +34,13 @@ export class PacketStream implements CreditSource {
   constructor(stream: Duplex & Partial<CreditSource>, handler: PacketStreamHandler) {
     this.#stream = stream
     this.#onSent = (type) => handler.onSent?.(type)
+    this.#onOffence = (error) => handler.onOffence?.(error)
     const splitter = new GrpcMessageSplitter({ maxMessageBytes: MAX_MESSAGE_BYTES })
     stream.on('data', (chunk: Buffer) => {
       try {
         for (const message of splitter.push(chunk)) handler.onPacket(decodePacket(message))
       } catch (error) {
-        this.destroy(error instanceof MalformedPacketError ? error : new Error(errorMessage(error), { cause: error }))
+        this.#offence(error instanceof MalformedPacketError ? error : new Error(errorMessage(error), { cause: error }))
       }
     })
     stream.on('error', (error: Error) => (this.#error ??= error))
@@ -55,7 +59,7 @@ export class PacketStream implements CreditSource {
     this.#answerBytes += answerBytes
     this.#stream.write(frame, () => (this.#answerBytes -= answerBytes))
     this.#onSent?.(packet.type)
-    if (this.#answerBytes > MAX_ANSWER_BYTES) this.destroy(new Error('the peer does not read its stream'))
+    if (this.#answerBytes > MAX_ANSWER_BYTES) this.#offence(new Error('the peer does not read its stream'))
   }
 
   /** Queues payload bytes of a connection; `done` is called once they are on their way. Never sends an empty packet. */
@@ -102,6 +106,11 @@ export class PacketStream implements CreditSource {
   /** Ends our direction after what is queued. */
   end(): void {
     if (this.writable) this.#stream.end()
+  }
+
+  #offence(error: Error): void {
+    this.destroy(error)
+    this.#onOffence?.(error)
   }
 
   /** Ends the stream at once; the handler's onClose gets `error`. */

@@ -44,6 +44,7 @@ export function connectionOptions(role: 'server' | 'client', budget: WindowBudge
     maxFrameBytes: 128 * 1024,
     maxStreams: 65_536,
     maxWaitingBytes: 8 * 1024 * 1024,
+    gather: 'turn',
     duplex: { maxStreamWindowBytes: 1024 * 1024, budget },
   }
 }

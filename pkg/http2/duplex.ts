@@ -40,6 +40,8 @@ export class Http2Duplex extends Duplex implements StreamListener {
   #drained: (() => void) | undefined
   #responded = false
   #trailers: Buffer = NOTHING
+  /** Headers of an answer that has not begun. */
+  #answer: Buffer | undefined
 
   constructor() {
     super({ allowHalfOpen: true, readableHighWaterMark: READ_AHEAD_BYTES, writableHighWaterMark: READ_AHEAD_BYTES })
@@ -67,6 +69,11 @@ export class Http2Duplex extends Duplex implements StreamListener {
     if (trailers !== undefined) this.#trailers = encodeHeaders(trailers)
     this.#stream?.sendHeaders(encodeHeaders(headers), end)
     if (end) this.destroy()
+  }
+
+  /** Begins the answer with its first bytes, or with its end, for a peer that waits for neither. `block`: see `encodeHeaders`. */
+  respondLater(block: Buffer): void {
+    this.#answer = block
   }
 
   /** The peer may not replace so many of the bytes that were read, until they are granted. */
@@ -134,6 +141,7 @@ export class Http2Duplex extends Duplex implements StreamListener {
   }
 
   override _final(done: (error?: Error | null) => void): void {
+    this.#begin()
     this.#stream?.end(this.#trailers)
     // Finished is what has left: those who wait for that must not take silence for the end meanwhile.
     if (this.#closed || (this.#stream?.waitingBytes ?? 0) === 0) done()
@@ -147,7 +155,14 @@ export class Http2Duplex extends Duplex implements StreamListener {
     done(error)
   }
 
+  #begin(): void {
+    if (this.#answer === undefined) return
+    this.#stream?.sendHeaders(this.#answer)
+    this.#answer = undefined
+  }
+
   #send(chunk: Buffer, before: Buffer): void {
+    this.#begin()
     if (!this.#closed) this.#stream?.send(chunk, before)
   }
 

@@ -151,20 +151,48 @@ function broken(what: string): Http2Error {
 const STATUS_200 = 0x88
 
 /**
- * Encodes fields as literals that no table remembers: the bytes are the same on every connection, so that they are made
- * once. Names are lower case, texts ASCII.
+ * Encodes fields with what the static table has of them, and as literals that no table remembers: the bytes are the same on
+ * every connection, so that they may be made once. Names are lower case, texts ASCII.
  */
 export function encodeFields(fields: readonly (readonly [name: string, value: string])[], status200 = false): Buffer {
-  const parts: Buffer[] = status200 ? [Buffer.from([STATUS_200])] : []
-  for (const [name, value] of fields) parts.push(Buffer.from([0]), encodeText(name), encodeText(value))
-  return Buffer.concat(parts)
+  let most = 1
+  for (const [name, value] of fields) most += 1 + name.length + value.length + 2 * MAX_LENGTH_BYTES
+  const target = Buffer.allocUnsafe(most)
+  let at = 0
+  if (status200) target[at++] = STATUS_200
+  for (const [name, value] of fields) {
+    const known = STATIC_VALUES.get(name)?.get(value)
+    if (known !== undefined) {
+      target[at++] = 0x80 | known
+      continue
+    }
+    target[at++] = 0
+    at = writeText(target, at, name)
+    at = writeText(target, at, value)
+  }
+  return target.subarray(0, at)
 }
 
-function encodeText(text: string): Buffer {
-  const bytes = Buffer.from(text, 'latin1')
-  if (bytes.length < 0x7f) return Buffer.concat([Buffer.from([bytes.length]), bytes])
-  const length = [0x7f]
-  let rest = bytes.length - 0x7f
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) length.push((rest % 0x80) | 0x80)
-  return Buffer.concat([Buffer.from([...length, rest]), bytes])
+/** Of a text's length. */
+const MAX_LENGTH_BYTES = 5
+
+/** Places in the static table of fields with their values. */
+const STATIC_VALUES = new Map<string, Map<string, number>>()
+for (const [i, [name, value]] of STATIC_TABLE.entries()) {
+  if (value === '') continue
+  const values = STATIC_VALUES.get(name) ?? new Map<string, number>()
+  STATIC_VALUES.set(name, values.set(value, i + 1))
+}
+
+/** Writes a text with its length; returns the place behind it. */
+function writeText(target: Buffer, start: number, text: string): number {
+  let at = start
+  if (text.length < 0x7f) target[at++] = text.length
+  else {
+    target[at++] = 0x7f
+    let rest = text.length - 0x7f
+    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) target[at++] = (rest % 0x80) | 0x80
+    target[at++] = rest
+  }
+  return at + target.write(text, at, 'latin1')
 }

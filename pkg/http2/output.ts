@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { ConnectionOptions } from '#pkg/http2/options.ts'
 import { NOTHING } from '#pkg/http2/payload.ts'
 import { FRAME_HEADER_BYTES } from '#pkg/http2/protocol.ts'
 
@@ -13,25 +14,28 @@ const COPY_LIMIT_BYTES = 4 * 1024
 const CONGESTED_BYTES = 256 * 1024
 
 /**
- * What one connection has to send. Frames of one turn of the event loop leave in one write: answers to requests that were
- * committed together cost one system call.
+ * What one connection has to send. Frames that are caused together leave in one write: answers to requests that were
+ * committed together cost one system call. See ConnectionOptions.gather for what is together.
  */
 export class Output {
   readonly #socket: Socket
   /** Told after a flush that leaves room: the socket's `drain` comes only if its buffer was full. */
   readonly #onFlushed: () => void
   readonly #maxWaitingBytes: number
+  readonly #gatherTurn: boolean
   #slab: Buffer | undefined
   /** The part of the slab that is not yet among the chunks. */
   #from = 0
   #to = 0
   #chunks: Buffer[] = []
-  #scheduled = false
+  /** Of the next flush: nothing, at the end of the turn, or at once. */
+  #scheduled: 'no' | 'turn' | 'tick' = 'no'
   #bytes = 0
 
   /** `maxWaitingBytes`: a peer that makes us answer PINGs by the million and reads nothing is let go. */
-  constructor(socket: Socket, options: { readonly maxWaitingBytes: number }, onFlushed: () => void) {
+  constructor(socket: Socket, options: Pick<ConnectionOptions, 'maxWaitingBytes' | 'gather'>, onFlushed: () => void) {
     this.#socket = socket
+    this.#gatherTurn = options.gather === 'turn'
     this.#maxWaitingBytes = options.maxWaitingBytes
     this.#onFlushed = onFlushed
   }
@@ -71,11 +75,12 @@ export class Output {
     this.#cut()
     this.#chunks.push(payload)
     this.#bytes += payload.length
+    this.#schedule('tick')
   }
 
   /** Sends everything now. */
   flush(): void {
-    this.#scheduled = false
+    this.#scheduled = 'no'
     this.#cut()
     const chunks = this.#chunks
     const slab = this.#slab
@@ -98,12 +103,7 @@ export class Output {
   }
 
   #reserve(bytes: number): number {
-    if (!this.#scheduled) {
-      this.#scheduled = true
-      process.nextTick(() => {
-        if (this.#scheduled) this.flush()
-      })
-    }
+    this.#schedule(this.#gatherTurn ? 'turn' : 'tick')
     this.#bytes += bytes
     if (this.#slab !== undefined && this.#to + bytes <= this.#slab.length) return this.#to
     this.#cut()
@@ -112,6 +112,16 @@ export class Output {
       bytes > SLAB_BYTES ? Buffer.allocUnsafeSlow(bytes) : (spareSlabs.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES))
     this.#from = this.#to = 0
     return 0
+  }
+
+  #schedule(when: 'turn' | 'tick'): void {
+    if (this.#scheduled === 'tick' || this.#scheduled === when) return
+    this.#scheduled = when
+    const flush = (): void => {
+      if (this.#scheduled === when) this.flush()
+    }
+    if (when === 'turn') setImmediate(flush)
+    else process.nextTick(flush)
   }
 
   #cut(): void {
