@@ -130,8 +130,9 @@ rootfs: setup
 	@embedded-bins/host-packages.sh debootstrap:debootstrap systemd-nspawn:systemd-container
 	$(NODE) embedded-bins/build.ts --only rootfs
 
-# Every controller killed and powered off, one that leaves and comes back, and two controllers on a shared database; `make test` has
-# one of each kind.
+# Every controller killed and powered off, one that leaves and comes back, sick ones (partition, disks, packet loss), two on a shared
+# database or an external etcd, the workers' load balancer; `make test` has one kill of each kind. K0S_STEP_CLOCK=1 also sets the clock
+# of this machine by a minute and back.
 check-ha: export K0S_HA_LONG = 1
 
 check-cplb: build

@@ -2,12 +2,14 @@ import type { ChildProcess } from 'node:child_process'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseHost, type DatabaseKind } from '#inttest/common/database-host.ts'
+import { ExternalEtcd } from '#inttest/common/external-etcd.ts'
 import { testImages, type TestImage } from '#inttest/common/images.ts'
 import { Host, type HostProcess } from '#inttest/common/host.ts'
 import { checkout, k0sExecutable, namesOf, type Names } from '#inttest/common/names.ts'
 import { Network } from '#inttest/common/network.ts'
 import { ended, type Finished, type RunOptions } from '#inttest/common/run.ts'
 import { eventually } from '#inttest/common/eventually.ts'
+import type { SharedStore } from '#inttest/common/shared-store.ts'
 
 /** What a cluster consists of. */
 export interface ClusterOptions {
@@ -23,7 +25,7 @@ export interface ClusterOptions {
   /** The cluster configuration, YAML; absent: the defaults. */
   readonly config?: string
   /** Keeps the cluster's data in a database server on a host of its own, over TLS; `config` is then not used. */
-  readonly database?: DatabaseKind
+  readonly database?: DatabaseKind | 'external-etcd'
   /** The test images that the workers are given; default: all. */
   readonly images?: readonly TestImage[]
   /** Told what happens, one line each. */
@@ -46,7 +48,7 @@ export class Cluster {
   readonly #options: ClusterOptions
   readonly #databaseHost: Host
   #controller: Host
-  #database: DatabaseHost | undefined
+  #database: SharedStore | undefined
   readonly #roles = new Map<Host, { readonly args: readonly string[]; child: ChildProcess }>()
 
   constructor(options: ClusterOptions) {
@@ -68,7 +70,7 @@ export class Cluster {
   }
 
   /** The server that the cluster's data are in. */
-  get database(): DatabaseHost {
+  get database(): SharedStore {
     if (!this.#database) throw new Error('this cluster has no database server')
     return this.#database
   }
@@ -222,9 +224,10 @@ export class Cluster {
     await rm(this.#options.dir, { recursive: true, force: true })
   }
 
-  async #startDatabase(kind: DatabaseKind): Promise<void> {
+  async #startDatabase(kind: DatabaseKind | 'external-etcd'): Promise<void> {
     this.#say(`starting ${kind} on ${this.#databaseHost.name} (${this.#databaseHost.address})`)
-    this.#database = new DatabaseHost(this.#databaseHost, kind)
+    const host = this.#databaseHost
+    this.#database = kind === 'external-etcd' ? new ExternalEtcd(host) : new DatabaseHost(host, kind)
     await this.#database.up()
     await this.#database.introduceTo(this.controller)
   }

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createCa } from '#pkg/certificate/authority.ts'
 import { issueCertificate } from '#pkg/certificate/issue.ts'
+import type { SharedStore } from '#inttest/common/shared-store.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host, HostProcess } from '#inttest/common/host.ts'
 import { ended } from '#inttest/common/run.ts'
@@ -20,7 +21,7 @@ const PASSWORD = 'p%40ss:w%25rd'
 const DECODED_PASSWORD = 'p@ss:w%rd'
 
 /** A host that runs one database server, with TLS and a password, for the controllers of its cluster. */
-export class DatabaseHost {
+export class DatabaseHost implements SharedStore {
   readonly #host: Host
   readonly #kind: DatabaseKind
   #caPem = ''

@@ -25,7 +25,7 @@ export class Network {
 
   /** Makes the namespace `netns` with an `eth0` of `address` on the bridge. */
   async connect(netns: string, address: string): Promise<void> {
-    const outer = this.#outerLink(address)
+    const outer = this.outerLink(address)
     await must(['ip', 'netns', 'add', netns])
     await must(['ip', 'link', 'add', outer, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns])
     await must(['ip', 'link', 'set', outer, 'master', this.#names.bridge, 'up'])
@@ -40,21 +40,22 @@ export class Network {
    * processes time out in it, and would keep the name taken.
    */
   async disconnect(netns: string, address: string): Promise<void> {
-    await run(['ip', 'link', 'delete', this.#outerLink(address)])
+    await run(['ip', 'link', 'delete', this.outerLink(address)])
     await run(['ip', 'netns', 'delete', netns])
   }
 
   /** Pulls the host's cable at the switch: from now on nothing arrives and nobody is told. */
   async unplug(address: string): Promise<void> {
-    await must(['ip', 'link', 'set', this.#outerLink(address), 'nomaster'])
+    await must(['ip', 'link', 'set', this.outerLink(address), 'nomaster'])
   }
 
   /** Puts the cable back. */
   async plug(address: string): Promise<void> {
-    await must(['ip', 'link', 'set', this.#outerLink(address), 'master', this.#names.bridge])
+    await must(['ip', 'link', 'set', this.outerLink(address), 'master', this.#names.bridge])
   }
 
-  #outerLink(address: string): string {
+  /** Name of the switch's end of the host's cable. */
+  outerLink(address: string): string {
     return `${this.#names.prefix}${address.slice(address.lastIndexOf('.') + 1)}`
   }
 

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
-import { startPods } from '#inttest/common/pods.ts'
 import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
 import { databaseGoes } from '#inttest/ha/database-goes.ts'
-import { killAndReturn } from '#inttest/ha/surviving.ts'
+import { killAndReturn, startWitness } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
 
 for (const database of ['postgres', 'mariadb'] as const) {
@@ -18,7 +17,7 @@ for (const database of ['postgres', 'mariadb'] as const) {
       this.timeout(600_000)
       await cluster.down()
       await cluster.up()
-      await startPods(cluster, [{ name: 'witness', node: cluster.worker.name }])
+      await startWitness(cluster)
       await writer.start()
     })
     afterEach(function () {

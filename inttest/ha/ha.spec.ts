@@ -9,10 +9,9 @@ import type { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { theProcess } from '#inttest/common/faults.ts'
-import { startPods } from '#inttest/common/pods.ts'
 import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
-import { killAndReturn, survives } from '#inttest/ha/surviving.ts'
+import { killAndReturn, startWitness, survives } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
 
 /** `make check-ha`: every controller, killed and powered off; without it one of each kind, for `make test`. */
@@ -150,7 +149,7 @@ describe('three controllers and two workers', () => {
     let writer: LoopbackWriter
 
     before(async () => {
-      await startPods(cluster, [{ name: 'witness', node: cluster.worker.name }])
+      await startWitness(cluster)
       writer = new LoopbackWriter(cluster, cluster.worker)
       await writer.start()
     })

@@ -2,8 +2,14 @@ import assert from 'node:assert/strict'
 import type { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
+import { k0sExecutable } from '#inttest/common/names.ts'
+import { startPods } from '#inttest/common/pods.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
 import type { LoopbackWriter } from '#inttest/ha/writer.ts'
+
+/** The pod on the first worker that exec and logs are tried with. */
+const WITNESS = 'witness'
+const SPEAK = ['sh', '-c', 'trap exit TERM; while :; do echo here; sleep 0.2; done']
 
 /** Writes have to go on by themselves; how soon is printed. */
 const INTERRUPTION_MS = 30_000
@@ -33,7 +39,19 @@ export async function writesGoOn(writer: LoopbackWriter): Promise<void> {
   })
 }
 
-/** What users notice of `what` on `host` since `beganMs`: how long nobody could write, and when exec works again. */
+/** Starts the pod that survives() looks at. */
+export async function startWitness(cluster: Cluster): Promise<void> {
+  await startPods(cluster, [{ name: WITNESS, node: cluster.worker.name, command: SPEAK }])
+}
+
+/** Fails unless a new `kubectl logs -f` gets lines that are written now. */
+async function followLog(host: Host): Promise<void> {
+  const follow = `timeout 10 ${k0sExecutable} kubectl logs -f --tail=1 ${WITNESS} | head -n 3`
+  const { stdout, stderr } = await host.run(['sh', '-c', follow])
+  assert.equal(stdout, 'here\nhere\nhere\n', stderr)
+}
+
+/** What users notice of `what` on `host` since `beganMs`: how long nobody could write, and when exec and logs work again. */
 export async function survives(
   cluster: Cluster,
   writer: LoopbackWriter,
@@ -41,13 +59,16 @@ export async function survives(
 ): Promise<void> {
   const other = cluster.controllers.find((controller) => controller !== host)!
   await eventually('exec works through another controller', 60_000, async () => {
-    const { code, stderr } = await other.k0s(['kubectl', 'exec', 'witness', '--', 'hostname'], { timeoutMs: 10_000 })
+    const { code, stderr } = await other.k0s(['kubectl', 'exec', WITNESS, '--', 'hostname'], { timeoutMs: 10_000 })
     assert.equal(code, 0, stderr)
   })
   const execMs = monotonicMs() - beganMs
+  await eventually('logs -f works through another controller', 60_000, () => followLog(other))
+  const logsMs = monotonicMs() - beganMs
   await writesGoOn(writer)
   const gapMs = await writer.longestGapMs(beganMs - 1_000)
-  console.log(`      ${what} on ${host.name}: no write for ${inSeconds(gapMs)}, exec after ${inSeconds(execMs)}`)
+  const after = `exec after ${inSeconds(execMs)}, logs -f after ${inSeconds(logsMs)}`
+  console.log(`      ${what} on ${host.name}: no write for ${inSeconds(gapMs)}, ${after}`)
   assert.ok(gapMs < INTERRUPTION_MS, `no write for ${String(gapMs)} ms`)
 }
 

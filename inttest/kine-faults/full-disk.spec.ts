@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Disk, fill } from '#inttest/kine-faults/disk.ts'
+import { Disk, fill } from '#inttest/common/disk.ts'
 import { OWN_SERVERS, report, scratch, SERVER_DISK_MIB } from '#inttest/kine-faults/kinds.ts'
 import { KineProcess } from '#inttest/kine-faults/kine-process.ts'
 import { checkIntegrity } from '#inttest/kine-faults/sqlite-file.ts'

@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path'
 import { must } from '#inttest/common/run.ts'
-import { Disk } from '#inttest/kine-faults/disk.ts'
+import { Disk } from '#inttest/common/disk.ts'
 import { checkSurvival } from '#inttest/kine-faults/history.ts'
 import type { Write } from '#inttest/kine-faults/history.ts'
 import { LONG, OWN_SERVERS, report, scratch, SERVER_DISK_MIB } from '#inttest/kine-faults/kinds.ts'

@@ -17,6 +17,7 @@ import { kubeControllerManager } from '#pkg/component/controller/controller-mana
 import { controlApi } from '#pkg/component/controller/control-api.ts'
 import { ControlPlaneBalancer } from '#pkg/component/controller/control-plane-balancer.ts'
 import { Etcd, type EtcdDeps } from '#pkg/component/controller/etcd.ts'
+import { HostWatch } from '#pkg/component/controller/host-watch.ts'
 import { join, JOIN, type JoinDeps } from '#pkg/component/controller/join.ts'
 import { keepalived } from '#pkg/component/controller/keepalived.ts'
 import { kine, kineDataSource } from '#pkg/component/controller/kine.ts'
@@ -112,6 +113,7 @@ export async function controllerComponents(
   const ownNode = runsWorker(options) ? workerNodeName(options, config) : undefined
   const components: readonly Component[] = [
     ...joining,
+    new HostWatch(config.vars.dataDir),
     certificates,
     ...(store === undefined ? [] : [store]),
     apiServer(own, { ...processDeps, store, controllers }),

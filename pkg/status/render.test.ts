@@ -32,6 +32,16 @@ describe('renderStatus', () => {
     assert.match(text({ Workers: [] }), /^Tunnel: 0 of 0 workers connected\n$/m)
   })
 
+  it('shows what a component warns of, though it serves', () => {
+    const warned = [{ ...Components[0]!, warnings: ['its disk is slow', 'it does not reach b'] }]
+    assert.match(
+      renderStatus({ ...status, Components: warned }, 'text'),
+      /^Components: 1 of 1 ready\nWarning: etcd: its disk is slow\nWarning: etcd: it does not reach b$/m,
+    )
+    const table = renderComponents({ components: warned, info: componentsInfo(reports, 2) }, 'text')
+    assert.match(table, /^etcd +ready .* its disk is slow; it does not reach b$/m)
+  })
+
   it('writes bytes as people do', () => {
     const written = [0, 1023, 1024, 1536, 1024 ** 2 - 1, 1024 ** 5].map(bytesText)
     assert.deepEqual(written, ['0 B', '1023 B', '1.0 KiB', '1.5 KiB', '1024.0 KiB', '1024.0 TiB'])

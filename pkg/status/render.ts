@@ -47,18 +47,21 @@ function statusText(status: StatusInfo): string {
     ...(status.SysInit === '' ? [] : [`Init System: ${status.SysInit}`]),
     ...(status.StubFile === '' ? [] : [`Service file: ${status.StubFile}`]),
     `Components: ${describeMissing(status.Components)}`,
+    ...status.Components.flatMap(({ name, warnings = [] }) => warnings.map((text) => `Warning: ${name}: ${text}`)),
     ...(status.Tunnel === undefined ? [] : tunnelText(status.Tunnel)),
   ]
   return `${lines.join('\n')}\n`
 }
 
 function componentsText(components: readonly ComponentSummary[]): string {
-  const rows = components.map(({ name, state, restarts, since, reason, waitingFor }) => [
+  const rows = components.map(({ name, state, restarts, since, reason, waitingFor, warnings = [] }) => [
     name,
     state,
     restarts === undefined ? '-' : String(restarts),
     since,
-    state === 'waiting' && waitingFor.length > 0 ? `waits for ${waitingFor.join(', ')}` : (reason ?? ''),
+    state === 'waiting' && waitingFor.length > 0
+      ? `waits for ${waitingFor.join(', ')}`
+      : (reason ?? warnings.join('; ')),
   ])
   return table([['COMPONENT', 'STATE', 'RESTARTS', 'SINCE', 'REASON'], ...rows])
 }

@@ -105,13 +105,14 @@ async function statusInfo(provider: StatusProvider): Promise<StatusInfo> {
 
 /** The reports without their history. */
 export function summaries(reports: readonly ComponentReport[]): readonly ComponentSummary[] {
-  return reports.map(({ name, state, waitingFor, reason, since, restarts }) => ({
+  return reports.map(({ name, state, waitingFor, reason, since, restarts, warnings }) => ({
     name,
     state,
     waitingFor,
     ...(reason !== undefined && { reason }),
     since,
     ...(restarts !== undefined && { restarts }),
+    ...(warnings !== undefined && { warnings }),
   }))
 }
 

@@ -69,6 +69,8 @@ export interface ComponentSummary {
   /** ISO 8601. */
   readonly since: string
   readonly restarts?: number | undefined
+  /** What it warns of although it may serve: a slow disk, say. */
+  readonly warnings?: readonly string[] | undefined
 }
 
 /** A component as the manager of a role reports it. */

@@ -34,4 +34,11 @@ describe('mostTelling', () => {
     assert.equal(mostTelling(['one', 'two', '  ']), 'two')
     assert.equal(mostTelling(['', ' ']), undefined)
   })
+
+  it('says in words what etcd says in JSON', () => {
+    const line =
+      '{"level":"fatal","ts":"2026","caller":"a.go:1","msg":"failed to commit","error":"no \\"space\\"","stacktrace":"a\\nb'
+    assert.equal(mostTelling([line]), 'failed to commit: no "space"')
+    assert.equal(mostTelling(['{"level":"fatal","ts":']), '{"level":"fatal","ts":')
+  })
 })

@@ -39,5 +39,17 @@ export function lineKey(line: string): string {
 export function mostTelling(lines: readonly string[]): string | undefined {
   const full = lines.map((line) => line.trim()).filter(Boolean)
   const line = full.findLast((candidate) => lineLevel(candidate) === 'error') ?? full.at(-1)
-  return line?.slice(0, 500)
+  return line === undefined ? undefined : inWords(line).slice(0, 500)
+}
+
+/** What a line of zap says: its message and error, without the caller and the stack. */
+function inWords(line: string): string {
+  const field = (name: string): string | undefined => {
+    // Not JSON.parse: the line may be cut.
+    const text = new RegExp(`"${name}":("(?:[^"\\\\]|\\\\.)*")`).exec(line)?.[1]
+    return text === undefined ? undefined : (JSON.parse(text) as string)
+  }
+  if (!line.startsWith('{"level":')) return line
+  const words = [field('msg'), field('error')].filter((text) => text !== undefined)
+  return words.length === 0 ? line : words.join(': ')
 }

@@ -4,6 +4,7 @@ import type { PkiSource } from '#pkg/component/controller/certificates.ts'
 import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
 import { etcdPeerUrl } from '#pkg/component/controller/etcd-args.ts'
 import { defragmentWhenDue } from '#pkg/component/controller/etcd-defragment.ts'
+import { EtcdWatch } from '#pkg/component/controller/etcd-watch.ts'
 import { etcdStart, rememberedMembers, rememberMembers } from '#pkg/component/controller/etcd-peers.ts'
 import { etcdProcess, etcdTls, STOP_GRACE_MS } from '#pkg/component/controller/etcd-process.ts'
 import { promoteSelf } from '#pkg/component/controller/etcd-promotion.ts'
@@ -53,6 +54,7 @@ export class Etcd implements Component {
   readonly #deps: EtcdDeps
   readonly #process: ProcessComponent
   readonly #background = new Background()
+  readonly #watch: EtcdWatch
   #isRemoved = false
   #stopGraceMs = STOP_GRACE_MS
   /** Why this member does not vote yet; undefined once it does. */
@@ -62,6 +64,16 @@ export class Etcd implements Component {
     this.#options = options
     this.#deps = deps
     this.#process = etcdProcess(options, deps, () => this.#stopGraceMs)
+    this.#watch = new EtcdWatch({ ...this.#client, peerUrl: etcdPeerUrl(options) })
+  }
+
+  /** What is wrong with its disk or its links. */
+  get warnings(): readonly string[] {
+    return this.#watch.warnings
+  }
+
+  get restarts(): number {
+    return this.#process.restarts
   }
 
   async start(context: StartContext): Promise<void> {
@@ -76,8 +88,11 @@ export class Etcd implements Component {
         await writeJoinState(vars, { ...state, step: 'joined' })
       }
       const { log } = context
-      const etcd = { clientUrl: etcdClientUrl, tls: () => this.#tls() }
-      await Promise.all([this.#followMembers({ ...context, signal }), defragmentWhenDue(etcd, { signal, log })])
+      await Promise.all([
+        this.#followMembers({ ...context, signal }),
+        defragmentWhenDue(this.#client, { signal, log }),
+        this.#watch.run({ signal, log }),
+      ])
     })
   }
 
@@ -91,7 +106,7 @@ export class Etcd implements Component {
       await this.#process.ready(signal)
     } catch (err) {
       if (this.#process.restarts > 0) await this.#lookForRemoval(signal)
-      throw this.#isRemoved ? new EtcdRemovedError() : err
+      throw this.#isRemoved ? new EtcdRemovedError() : await this.#watch.explain(err, signal)
     }
     if (this.#notVoting !== undefined) throw new Error(this.#notVoting)
   }
@@ -132,6 +147,7 @@ export class Etcd implements Component {
         const members = await withDeadline(signal, ASK_TIMEOUT_MS, (deadline) =>
           fetchMembers(peerUrl, { tls: this.#tls(), signal: deadline }),
         )
+        this.#watch.members = members
         await rememberMembers(vars, members)
         hasCompany = alone && members.length > 1
         if (hasCompany) continue
@@ -172,6 +188,10 @@ export class Etcd implements Component {
       this.#stopGraceMs = STOP_GRACE_MS
     }
     await this.#process.start(context)
+  }
+
+  get #client(): { readonly clientUrl: string; readonly tls: () => EtcdTls } {
+    return { clientUrl: etcdClientUrl, tls: () => this.#tls() }
   }
 
   #tls(): EtcdTls {

@@ -170,13 +170,14 @@ describe('ComponentManager', () => {
   it('keeps probing what runs', async () => {
     let reason: string | undefined
     const ready = (): Promise<void> => (reason === undefined ? Promise.resolve() : Promise.reject(new Error(reason)))
-    const component = { ...fakeComponent('api', [], [], { ready }), restarts: 3 }
+    const component = { ...fakeComponent('api', [], [], { ready }), restarts: 3, warnings: ['a slow disk'] }
     const manager = manage([component], { probeIntervalMs: 5 })
     await manager.start(signal)
     reason = 'connection refused'
     while (statusOf(manager, 'api').state !== 'not-ready') await sleep(5)
     assert.equal(statusOf(manager, 'api').reason, 'connection refused')
     assert.equal(statusOf(manager, 'api').restarts, 3)
+    assert.deepEqual(statusOf(manager, 'api').warnings, ['a slow disk'])
     reason = undefined
     while (statusOf(manager, 'api').state !== 'ready') await sleep(5)
     assert.equal(statusOf(manager, 'api').reason, undefined)

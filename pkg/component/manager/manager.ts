@@ -135,6 +135,7 @@ export class ComponentManager {
   #statusOf({ component, record }: Managed): ComponentStatus {
     const { state, reason, since, probedAt, events } = record
     const restarts = restartsOf(component)
+    const warnings = warningsOf(component)
     return {
       name: component.name,
       state,
@@ -144,6 +145,7 @@ export class ComponentManager {
       ...(reason !== undefined && { reason }),
       ...(probedAt !== undefined && { probedAt }),
       ...(restarts !== undefined && { restarts }),
+      ...(warnings.length > 0 && { warnings }),
     }
   }
 
@@ -163,4 +165,9 @@ export class ComponentManager {
 /** A component that has a supervised process may offer its count of restarts as a property of that name. */
 function restartsOf(component: Component): number | undefined {
   return 'restarts' in component && typeof component.restarts === 'number' ? component.restarts : undefined
+}
+
+/** A component may also offer what it warns of. */
+function warningsOf(component: Component): readonly string[] {
+  return 'warnings' in component && Array.isArray(component.warnings) ? (component.warnings as readonly string[]) : []
 }

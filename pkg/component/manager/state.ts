@@ -34,6 +34,8 @@ export interface ComponentStatus {
   readonly probedAt?: string | undefined
   /** How often its process was started again, where it has one and says so. */
   readonly restarts?: number | undefined
+  /** What it warns of although it may serve. */
+  readonly warnings?: readonly string[] | undefined
   /** The last 64 changes of state, oldest first. */
   readonly events: readonly ComponentEvent[]
 }

@@ -4,7 +4,7 @@ import { splitHostPort } from '#pkg/component/worker/host-port.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 
 /** The address on which every client of this node finds a living API server. */
-export function nodeLocalLoadBalancer(context: WorkerContext): Component {
+export function nodeLocalLoadBalancer(context: WorkerContext): Component & { readonly warnings: readonly string[] } {
   let balancer: LoadBalancer | undefined
   let unfollow: (() => void) | undefined
   return {
@@ -20,6 +20,10 @@ export function nodeLocalLoadBalancer(context: WorkerContext): Component {
     ready: async () => {
       if (balancer === undefined) throw new Error('not started')
       await Promise.resolve()
+    },
+    get warnings() {
+      const dead = balancer?.status().backends.filter(({ healthy }) => !healthy) ?? []
+      return dead.map(({ address, lastError }) => `${address} does not answer: ${lastError ?? 'no reason known'}`)
     },
     stop: async () => {
       unfollow?.()

@@ -7,6 +7,8 @@ export interface DiskOptions {
   /** Default ext4; xfs can copy a file in one instant. */
   readonly fileSystem?: 'ext4' | 'xfs'
   readonly mib: number
+  /** Where it is mounted; default: beside its file. */
+  readonly path?: string
 }
 
 /** A file system in a file, mounted on a loop device until it is disposed of. */
@@ -16,18 +18,17 @@ export class Disk implements AsyncDisposable {
   readonly #image: string
 
   /** A fresh one; `image` is the file to be made. */
-  static async make(image: string, { fileSystem = 'ext4', mib }: DiskOptions): Promise<Disk> {
+  static async make(image: string, { fileSystem = 'ext4', mib, path }: DiskOptions): Promise<Disk> {
     await must(['truncate', '-s', `${String(mib)}M`, image])
     // Nothing is kept for root, so that a full disk is full.
     const format = fileSystem === 'ext4' ? ['mkfs.ext4', '-q', '-F', '-m', '0'] : ['mkfs.xfs', '-q', '-m', 'reflink=1']
     await must([...format, image])
-    return await Disk.mount(image)
+    return await Disk.mount(image, path)
   }
 
   /** What is in an image, as the kernel finds it after a power cut. */
-  static async mount(image: string): Promise<Disk> {
-    const path = `${image}.mount`
-    await mkdir(path)
+  static async mount(image: string, path = `${image}.mount`): Promise<Disk> {
+    await mkdir(path, { recursive: true })
     try {
       await must(['mount', '-o', 'loop', image, path])
     } catch (error) {
@@ -40,6 +41,11 @@ export class Disk implements AsyncDisposable {
   private constructor(image: string, path: string) {
     this.#image = image
     this.path = path
+  }
+
+  /** `major:minor` of its block device. */
+  async device(): Promise<string> {
+    return (await must(['mountpoint', '-d', this.path])).trim()
   }
 
   /**
