@@ -104,7 +104,7 @@ describe('three controllers and two workers', () => {
     })
   })
 
-  it('let nobody join with a token that is wrong, used up or of a worker', async () => {
+  it('let nobody join with a token that is wrong, cut, invalidated, expired or of a worker', async () => {
     const ca = await first.must(['cat', '/var/lib/k0s/pki/ca.crt'])
     const ask = async (bearer: string): Promise<number | undefined> => {
       const url = `https://${first.address}:9443/v1beta1/ca`
@@ -127,6 +127,9 @@ describe('three controllers and two workers', () => {
     assert.equal(await ask(bearerOf(await cluster.token('worker'))), 401)
     await first.k0s(['token', 'invalidate', good.slice(0, 6)])
     assert.equal(await ask(good), 401)
+    const { stdout: shortLived } = await first.k0s(['token', 'create', '--role=controller', '--expiry=1s'])
+    await first.must(['sleep', '2'])
+    assert.equal(await ask(bearerOf(shortLived)), 401)
     // The API is a process of its own: its line reaches the controller's log after its answer has reached us.
     const reasons = ['wrong secret for token', 'is not for a controller', 'there is no token']
     const log = await eventually('each refusal in the log', 10_000, async () => {
