@@ -14,8 +14,8 @@ export interface ConnectionOptions {
   /** A peer that lets this much wait by not reading is let go. */
   readonly maxWaitingBytes: number
   /**
-   * When what is to be sent leaves: at the end of what caused it (`tick`, the default), or of the turn of the event loop, where it
-   * is one write for all of what other sockets caused in that turn (`turn`). From 4 KiB on it leaves at once either way.
+   * When frames that begin or end a stream leave: at the end of what caused them, as all others do (`tick`, the default), or of the
+   * turn of the event loop, where it is one write for what all other sockets caused in that turn (`turn`).
    */
   readonly gather?: 'tick' | 'turn'
   /** Listeners say when they are done with bytes (`Http2Stream.consumed`), and a stream's directions end on their own. */

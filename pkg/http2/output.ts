@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { ConnectionOptions } from '#pkg/http2/options.ts'
 import { NOTHING } from '#pkg/http2/payload.ts'
-import { FRAME_HEADER_BYTES } from '#pkg/http2/protocol.ts'
+import { FRAME_HEADER_BYTES, FrameType } from '#pkg/http2/protocol.ts'
 
 /** Small frames of a turn of the event loop are written into one of these. */
 const SLAB_BYTES = 32 * 1024
@@ -30,6 +30,7 @@ export class Output {
   #chunks: Buffer[] = []
   /** Of the next flush: nothing, at the end of the turn, or at once. */
   #scheduled: 'no' | 'turn' | 'tick' = 'no'
+  #immediate: NodeJS.Immediate | undefined
   #bytes = 0
 
   /** `maxWaitingBytes`: a peer that makes us answer PINGs by the million and reads nothing is let go. */
@@ -63,7 +64,7 @@ export class Output {
   send(type: number, flags: number, streamId: number, payload: Buffer, before: Buffer = NOTHING): void {
     const length = before.length + payload.length
     const copied = payload.length < COPY_LIMIT_BYTES
-    const at = this.#reserve(FRAME_HEADER_BYTES + (copied ? length : before.length))
+    const at = this.#reserve(FRAME_HEADER_BYTES + (copied ? length : before.length), mayWait(type, length))
     const slab = this.#slab as Buffer
     writeHeader(slab, at, { type, flags, streamId, length })
     this.#to = at + FRAME_HEADER_BYTES
@@ -75,7 +76,6 @@ export class Output {
     this.#cut()
     this.#chunks.push(payload)
     this.#bytes += payload.length
-    this.#schedule('tick')
   }
 
   /** Sends everything now. */
@@ -102,8 +102,8 @@ export class Output {
     this.#to = at + bytes.copy(this.#slab as Buffer, at)
   }
 
-  #reserve(bytes: number): number {
-    this.#schedule(this.#gatherTurn ? 'turn' : 'tick')
+  #reserve(bytes: number, wait = false): number {
+    this.#schedule(this.#gatherTurn && wait ? 'turn' : 'tick')
     this.#bytes += bytes
     if (this.#slab !== undefined && this.#to + bytes <= this.#slab.length) return this.#to
     this.#cut()
@@ -120,8 +120,12 @@ export class Output {
     const flush = (): void => {
       if (this.#scheduled === when) this.flush()
     }
-    if (when === 'turn') setImmediate(flush)
-    else process.nextTick(flush)
+    if (when === 'turn') this.#immediate = setImmediate(flush)
+    else {
+      // One that has nothing to do would make the event loop turn once more.
+      clearImmediate(this.#immediate)
+      process.nextTick(flush)
+    }
   }
 
   #cut(): void {
@@ -129,6 +133,11 @@ export class Output {
     this.#chunks.push(this.#slab.subarray(this.#from, this.#to))
     this.#from = this.#to
   }
+}
+
+/** Frames that begin or end a stream: those of many streams come together, and no bytes wait behind them. */
+function mayWait(type: number, length: number): boolean {
+  return type === FrameType.headers || (type === FrameType.data && length === 0)
 }
 
 /** Once written, the kernel or the TLS layer has a copy of its own; of a socket that broke that is not known. */
