@@ -77,15 +77,20 @@ async function withdraw(vars: CfgVars): Promise<void> {
 
 const WITHDRAW_TIMEOUT_MS = 5_000
 
-/** The etcd of this controller. @throws FileError on a host that runs none */
+/** The etcd of this controller. @throws EtcdError on a host that runs none, FileError */
 async function localEtcd(vars: CfgVars): Promise<EtcdClient> {
-  const [{ EtcdClient: Client }, { readFile }, { asFileError }, { etcdClientUrl }] = await Promise.all([
+  const [{ EtcdClient: Client }, { EtcdError }, { readIfExists }, { etcdClientUrl }] = await Promise.all([
     import('#pkg/etcd/client.ts'),
-    import('node:fs/promises'),
-    import('#pkg/file/errors.ts'),
+    import('#pkg/etcd/errors.ts'),
+    import('#pkg/file/atomic.ts'),
     import('#pkg/etcd/addresses.ts'),
   ])
-  const read = (path: string): Promise<string> => asFileError('read', path, () => readFile(path, 'utf8'))
+  const read = async (path: string): Promise<string> => {
+    const text = await readIfExists(path)
+    if (text === undefined)
+      throw new EtcdError('this host runs no etcd of its own; for an external etcd use its own tools')
+    return text
+  }
   const [caPem, certPem, keyPem] = await Promise.all([
     read(`${vars.etcdPkiDir}/ca.crt`),
     read(`${vars.pkiDir}/apiserver-etcd-client.crt`),

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { ControllerOptions } from '#pkg/component/controller/context.ts'
+import { externalEtcdFiles } from '#pkg/component/controller/external-etcd-files.ts'
 import { commonFlags } from '#pkg/component/controller/kube-flags.ts'
 import { frontProxyClientName } from '#pkg/component/controller/pki.ts'
 import { tlsFlags } from '#pkg/component/controller/tls.ts'
@@ -54,7 +55,9 @@ export function apiServerArgs(options: ControllerOptions): string[] {
   return mergeExtraArgs(flags, api.extraArgs, api.rawArgs)
 }
 
-function storageFlags({ vars, spec: { storage } }: ControllerOptions): Flags {
+function storageFlags(options: ControllerOptions): Flags {
+  const { vars, spec } = options
+  const { storage } = spec
   if (storage.type === 'kine') return { 'etcd-servers': `unix://${vars.kineSocket}` }
   const external = storage.etcd.externalCluster
   if (external === undefined) {
@@ -65,13 +68,12 @@ function storageFlags({ vars, spec: { storage } }: ControllerOptions): Flags {
       'etcd-keyfile': join(vars.pkiDir, 'apiserver-etcd-client.key'),
     }
   }
-  const { endpoints, etcdPrefix, caFile, clientCertFile, clientKeyFile } = external
+  const { endpoints, etcdPrefix } = external
+  const files = externalEtcdFiles(options)
   return {
     'etcd-servers': endpoints.join(','),
     'etcd-prefix': etcdPrefix,
-    ...(caFile === undefined || clientCertFile === undefined || clientKeyFile === undefined
-      ? {}
-      : { 'etcd-cafile': caFile, 'etcd-certfile': clientCertFile, 'etcd-keyfile': clientKeyFile }),
+    ...(files && { 'etcd-cafile': files.ca, 'etcd-certfile': files.cert, 'etcd-keyfile': files.key }),
   }
 }
 

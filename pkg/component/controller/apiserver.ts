@@ -8,6 +8,7 @@ import {
   type ControllerDeps,
   type ControllerOptions,
 } from '#pkg/component/controller/context.ts'
+import { placeExternalEtcdFiles } from '#pkg/component/controller/external-etcd-files.ts'
 import { goRuntime } from '#pkg/component/controller/go-runtime.ts'
 import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
 import { writeFileAtomic } from '#pkg/file/atomic.ts'
@@ -36,6 +37,7 @@ export function kubeApiServer(
         const [path] = await Promise.all([
           deps.binaries.stage('kube-apiserver', { signal }),
           writeFileAtomic(vars.egressSelectorConfig, config, { mode: 0o644 }),
+          placeExternalEtcdFiles(options),
         ])
         return {
           name: 'kube-apiserver',

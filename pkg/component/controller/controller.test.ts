@@ -118,6 +118,10 @@ describe('command lines of a controller', () => {
     const external = apiServerArgs({ ...options, spec: resolved({ storage: { etcd: { externalCluster } } }) })
     assert.ok(external.includes('--etcd-servers=https://a:2379,https://b:2379'))
     assert.ok(external.includes('--etcd-prefix=one'))
+    const tls = { caFile: '/a/ca.crt', clientCertFile: '/a/client.crt', clientKeyFile: '/a/client.key' }
+    const spec = resolved({ storage: { etcd: { externalCluster: { ...externalCluster, ...tls } } } })
+    // A copy: the one that was given may be for root's eyes only.
+    assert.ok(apiServerArgs({ ...options, spec }).includes('--etcd-keyfile=/var/lib/k0s/pki/external-etcd/client.key'))
     assert.ok(schedulerArgs({ ...options, single: true }).includes('--leader-elect=false'))
   })
 })

@@ -2,7 +2,7 @@ import { MIN_SYNCS, slowDisk, syncsOf, type Syncs } from '#pkg/component/control
 import { Warnings } from '#pkg/component/controller/warnings.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { EtcdMember } from '#pkg/etcd/member.ts'
-import { assertPeerAnswers, type EtcdTls } from '#pkg/etcd/peer.ts'
+import { assertPeerAnswers, fetchMembers, type EtcdTls } from '#pkg/etcd/peer.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
@@ -67,17 +67,34 @@ export class EtcdWatch {
     const { peerUrl, tls } = this.#options
     const others = this.members.filter(({ peerUrls }) => !peerUrls.includes(peerUrl))
     const answers = await Promise.all(
-      others.map(async ({ name, peerUrls: [url = ''] }) => {
+      others.map(async ({ peerUrls: [url = ''] }) => {
         try {
           await withDeadline(signal, ANSWER_MS, (deadline) => assertPeerAnswers(url, { tls: tls(), signal: deadline }))
           return []
         } catch {
           signal.throwIfAborted()
-          return [name === '' ? url : name]
+          return [url]
         }
       }),
     )
-    return answers.flat().sort()
+    const silent = answers.flat()
+    return silent.length === 0 ? [] : await this.#stillMembers(silent, signal)
+  }
+
+  /** Those of `urls` that belong to members also now, by name: one that left is not missed. @throws the reason of `signal` */
+  async #stillMembers(urls: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
+    const { peerUrl, tls } = this.#options
+    try {
+      this.members = await withDeadline(signal, ANSWER_MS, (deadline) =>
+        fetchMembers(peerUrl, { tls: tls(), signal: deadline }),
+      )
+    } catch {
+      signal.throwIfAborted()
+    }
+    return this.members
+      .filter(({ peerUrls }) => urls.includes(peerUrls[0] ?? ''))
+      .map(({ name, peerUrls }) => (name === '' ? (peerUrls[0] ?? '') : name))
+      .sort()
   }
 
   /** Undefined when etcd does not answer: whoever probes it says why. @throws the reason of `signal` */
