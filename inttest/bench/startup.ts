@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import https from 'node:https'
 import type { IncomingMessage } from 'node:http'
-import { readdir, readFile, readlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pssByProgram } from '#inttest/bench/host-memory.ts'
 import { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
@@ -142,23 +142,7 @@ function report(name: string, ours: number, target: number, unit: string, peer?:
 
 /** Proportional set size of every process of the host, by program. */
 async function reportMemory(host: Host): Promise<void> {
-  const namespace = await readlink(`/proc/${String(host.initPid)}/ns/pid`)
-  const byProgram = new Map<string, number>()
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid)) continue
-    try {
-      // Pods have PID namespaces below the host's: what counts is who shares the host's network's parent, its cgroup.
-      const group = await readFile(`/proc/${pid}/cgroup`, 'utf8')
-      const own = await readlink(`/proc/${pid}/ns/pid`)
-      if (own !== namespace && !group.includes('kubepods')) continue
-      const pss = Number(/^Pss: +(\d+)/m.exec(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024
-      const name = await programName(pid)
-      byProgram.set(name, (byProgram.get(name) ?? 0) + pss)
-    } catch {
-      continue // it ended meanwhile
-    }
-  }
-  const rows = [...byProgram].sort(([, a], [, b]) => b - a)
+  const rows = await pssByProgram(host)
   for (const [name, mb] of rows) console.log(`  ${mb.toFixed(1).padStart(7)} MB  ${name}`)
   report(
     'PSS of all processes',
@@ -167,13 +151,6 @@ async function reportMemory(host: Host): Promise<void> {
     'MB',
     PEER_PSS_MB,
   )
-}
-
-async function programName(pid: string): Promise<string> {
-  const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
-  const script = argv.findIndex((arg) => arg.endsWith('main.mjs'))
-  if (script >= 0) return `k0s ${argv[script + 1] ?? ''}`
-  return (await readFile(`/proc/${pid}/comm`, 'utf8')).trim()
 }
 
 /** What tuning the Go heaps must not cost: the time of a list and of a write, as kubectl's server sees them. */

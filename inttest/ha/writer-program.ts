@@ -1,4 +1,4 @@
-// Runs on a worker, from standard input, with nothing but Node.js: creates a ConfigMap every 20 ms through the loopback address
+// Runs on a worker, from standard input, with nothing but Node.js: creates ConfigMaps at a steady rate through the loopback address
 // of the node-local load balancer and notes each one that was acknowledged, with the milliseconds since boot. Ends with its
 // standard input.
 import { appendFileSync } from 'node:fs'
@@ -12,11 +12,12 @@ const { values } = parseArgs({
     cert: { type: 'string', default: '' },
     key: { type: 'string', default: '' },
     out: { type: 'string', default: '' },
+    'every-ms': { type: 'string', default: '20' },
   },
 })
 const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n)
 const pem = (base64: string): Buffer => Buffer.from(base64, 'base64')
-const EVERY_MS = 20
+const everyMs = Number(values['every-ms'])
 /** Requests without an answer at once; more are not sent. */
 const MAX_OPEN = 100
 const TIMEOUT_MS = 3_000
@@ -57,7 +58,7 @@ function write(): void {
   stream.end(JSON.stringify(body))
 }
 
-const timer = setInterval(write, EVERY_MS)
+const timer = setInterval(write, everyMs)
 process.stdin.resume().on('end', () => {
   clearInterval(timer)
   session?.destroy()

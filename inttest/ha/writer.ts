@@ -11,15 +11,17 @@ import { monotonicMs } from '#inttest/ha/monotonic.ts'
 
 const OUT = '/var/log/acknowledged'
 
-/** Fifty writes a second on a worker, through the loopback address of its load balancer. */
+/** Writes on a worker, fifty a second unless told otherwise, through the loopback address of its load balancer. */
 export class LoopbackWriter implements AsyncDisposable {
   readonly #cluster: Cluster
   readonly #worker: Host
+  readonly #everyMs: number
   #child: ChildProcess | undefined
 
-  constructor(cluster: Cluster, worker: Host) {
+  constructor(cluster: Cluster, worker: Host, { everyMs = 20 }: { readonly everyMs?: number } = {}) {
     this.#cluster = cluster
     this.#worker = worker
+    this.#everyMs = everyMs
   }
 
   /** The credentials are the administrator's; the address is the worker's own. */
@@ -45,6 +47,7 @@ export class LoopbackWriter implements AsyncDisposable {
       `--cert=${user['client-certificate-data']}`,
       `--key=${user['client-key-data']}`,
       `--out=${OUT}`,
+      `--every-ms=${String(this.#everyMs)}`,
     ])
     const [program = '', ...args] = argv
     this.#child = spawn(program, args, { stdio: ['pipe', 'inherit', 'inherit'] })

@@ -8,6 +8,7 @@ import { k0sExecutable } from '#inttest/common/names.ts'
 import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
 import { killAll } from '#inttest/ha/surviving.ts'
 import { membersAt, untilAgreed } from '#inttest/membership/agreed.ts'
+import { reset, stop } from '#inttest/membership/leaving.ts'
 
 const JOIN = ['controller', '--token-file', '/etc/k0s/token']
 
@@ -67,5 +68,13 @@ describe('a controller that is killed while it joins', function () {
   it('joins when the same command runs again, and no other member is there', async () => {
     await cluster.start(second, JOIN)
     await untilAgreed(cluster, cluster.controllers)
+  })
+
+  it('is reset when nobody else answers, and says what is left to do', async () => {
+    await first.powerOff()
+    await stop(second)
+    const said = await reset(second)
+    assert.match(said, /may still be a member of etcd/)
+    assert.match(said, /k0s etcd leave --peer-address/)
   })
 })

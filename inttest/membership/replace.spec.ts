@@ -6,6 +6,7 @@ import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { startPods } from '#inttest/common/pods.ts'
 import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { monotonicMs } from '#inttest/ha/monotonic.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
 import { untilAgreed } from '#inttest/membership/agreed.ts'
 import { leave, reset } from '#inttest/membership/leaving.ts'
@@ -17,7 +18,7 @@ describe('three controllers that are replaced by new hosts, one after another, u
   this.bail(true) // each step begins with what the one before left
   const cluster: Cluster = newCluster('replace', { controllers: 6, workers: 1 })
   const [a, b, c, d, e, f] = cluster.controllers as readonly [Host, Host, Host, Host, Host, Host]
-  const writer = new LoopbackWriter(cluster, cluster.worker)
+  const writer = new LoopbackWriter(cluster, cluster.worker, { everyMs: 50 })
   let containers = ''
   let failed = false
 
@@ -50,7 +51,7 @@ describe('three controllers that are replaced by new hosts, one after another, u
   ] as const) {
     it(`replace ${old.name} by ${fresh.name}: pods run on, and writes`, async () => {
       cluster.ask(others[0])
-      const beganMs = Date.now()
+      const beganMs = monotonicMs()
       await leave(old)
       await reset(old)
       await old.powerOff()
