@@ -115,7 +115,7 @@ describe('a virtual address of three controllers', () => {
     await untilWhole()
   })
 
-  it('moves when its controller loses its power, and a worker joins by it meanwhile', async () => {
+  it('moves when its controller loses its power, and a worker joins by it meanwhile, with a pre-shared token', async () => {
     const host = await virtual.holder()
     const began = Date.now()
     await host.powerOff()
@@ -123,7 +123,7 @@ describe('a virtual address of three controllers', () => {
     await eventually('connections reach the others only', 60_000, async () =>
       assert.deepEqual(await virtual.answering(6), besides(host)),
     )
-    await late.write('/etc/k0s/token', await cluster.token('worker', next))
+    await late.write('/etc/k0s/token', await virtual.preSharedToken(next))
     await cluster.start(late, ['worker', '--token-file', '/etc/k0s/token'])
     await eventually('the worker that joined is Ready', 120_000, async () => {
       const { stdout, stderr } = await virtual.kubectl(['get', 'node', late.name, '--no-headers'])
@@ -131,6 +131,15 @@ describe('a virtual address of three controllers', () => {
     })
     await host.boot()
     await cluster.restart(host)
+    await untilWhole()
+  })
+
+  it('moves when the cable of its controller is pulled, and is on one alone when it is back', async () => {
+    const host = await virtual.holder()
+    const began = Date.now()
+    await cluster.network.unplug(host.address)
+    await virtual.movedFrom(host, 'no cable', began)
+    await cluster.network.plug(host.address)
     await untilWhole()
   })
 

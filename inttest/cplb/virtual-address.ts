@@ -34,6 +34,18 @@ export class VirtualAddress {
     return await this.#outside.k0s(['kubectl', '--kubeconfig=/etc/k0s/kubeconfig', '--request-timeout=5s', ...args])
   }
 
+  /** A token for workers that knows this address, made without asking the cluster, which then is told of it. */
+  async preSharedToken(controller: Host): Promise<string> {
+    const authority = '--cert=/var/lib/k0s/pki/ca.crt'
+    const make = ['token', 'pre-shared', authority, `--url=https://${this.address}:6443`, '--valid=1h', '--out=/run']
+    const { code, stdout, stderr } = await controller.k0s(make)
+    assert.equal(code, 0, stderr)
+    const [token = '', secret = ''] = stdout.trim().split('\n')
+    const applied = await controller.k0s(['kubectl', 'apply', '-f', secret])
+    assert.equal(applied.code, 0, applied.stderr)
+    return await controller.must(['cat', token])
+  }
+
   /** One request, with a connection of its own. */
   async request(): Promise<void> {
     const { code, stdout, stderr } = await this.kubectl(['get', '--raw', '/readyz'])
