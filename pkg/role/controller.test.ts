@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
@@ -158,6 +158,14 @@ describe('checks before a controller starts', () => {
     await assert.rejects(runController(missing, deps), /none\.yaml is not valid: there is no such file/)
     await assert.rejects(runController(optionsOf(vars, { joinToken, single: true }), deps), /--single cannot/)
     await assert.rejects(runController(optionsOf(vars, { joinToken }), deps), /the join token is malformed/)
+    const virtual = join(dir, 'virtual.yaml')
+    const keepalived = { vrrpInstances: [{ virtualIPs: ['192.0.2.100/24'], authPass: 'x' }] }
+    const spec = { network: { controlPlaneLoadBalancing: { enabled: true, keepalived } } }
+    await writeFile(virtual, JSON.stringify({ apiVersion: 'k0s.k0sproject.io/v1beta1', kind: 'ClusterConfig', spec }))
+    await assert.rejects(
+      runController(optionsOf(vars, { configFile: virtual, single: true }), deps),
+      /--single cannot be combined with spec.network.controlPlaneLoadBalancing/,
+    )
     await assert.rejects(rm(vars.dataDir, { recursive: true }), /ENOENT/)
   })
 })

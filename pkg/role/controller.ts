@@ -5,6 +5,7 @@ import type { Component } from '#pkg/component/component.ts'
 import { isTunnelAgent } from '#pkg/component/worker/tunnel-agent.ts'
 import { EtcdRemovedError } from '#pkg/component/controller/etcd.ts'
 import type { JoinDeps } from '#pkg/component/controller/join.ts'
+import { virtualAddresses } from '#pkg/component/controller/virtual-addresses.ts'
 import { ensurePki } from '#pkg/component/controller/certificates.ts'
 import { ComponentManager } from '#pkg/component/manager/manager.ts'
 import { loadNodeConfig, type NodeConfig } from '#pkg/config/load.ts'
@@ -54,6 +55,11 @@ export async function runController(options: ControllerRoleOptions, deps: Contro
   const { vars } = options
   const config = await loadNodeConfig({ configFile: options.configFile, vars, single: options.single })
   for (const problem of config.warnings) log.warn('configuration key without effect', { key: problemText(problem) })
+  if (options.single && virtualAddresses(config.spec).length > 0) {
+    throw new UsageError(
+      '--single cannot be combined with spec.network.controlPlaneLoadBalancing: a virtual address is for several controllers',
+    )
+  }
   const join = await controllerJoin(options, config, log)
   if (options.initOnly && join !== undefined) {
     throw new UsageError('--init-only makes authorities of its own and cannot be combined with a join token')
