@@ -8,7 +8,6 @@ import { k0sExecutable } from '#inttest/common/names.ts'
 import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
 import { killAll } from '#inttest/ha/surviving.ts'
 import { membersAt, untilAgreed } from '#inttest/membership/agreed.ts'
-import { reset, stop } from '#inttest/membership/leaving.ts'
 
 const JOIN = ['controller', '--token-file', '/etc/k0s/token']
 
@@ -51,7 +50,8 @@ describe('a controller that is killed while it joins', function () {
       await second.spawn([k0sExecutable, ...JOIN], 'k0s')
       await eventually(`it is ${point.at}`, 60_000, async () => {
         if ('file' in point) await readFile(second.diskPath(`/var/lib/k0s/${point.file}`))
-        else assert.ok((await log()).slice(length).includes(point.says))
+        // It is quick: it may have been promoted at the kill before.
+        else assert.ok((await log()).slice(point.at === 'promoted' ? 0 : length).includes(point.says))
       })
       await killAll(second)
       // It goes on while it is looked at: one that voted already cannot be spared by the first.
@@ -68,13 +68,5 @@ describe('a controller that is killed while it joins', function () {
   it('joins when the same command runs again, and no other member is there', async () => {
     await cluster.start(second, JOIN)
     await untilAgreed(cluster, cluster.controllers)
-  })
-
-  it('is reset when nobody else answers, and says what is left to do', async () => {
-    await first.powerOff()
-    await stop(second)
-    const said = await reset(second)
-    assert.match(said, /may still be a member of etcd/)
-    assert.match(said, /k0s etcd leave --peer-address/)
   })
 })
