@@ -38,10 +38,11 @@ async function main(): Promise<void> {
   await writeCertificates(data.dir)
   {
     await using stack = new AsyncDisposableStack()
-    const mine = stack.use(await tunnel('ours', ours, where))
-    const peers = [stack.use(await relays(where))]
+    // Who is started first has been seen to be faster, whoever it is: that is not to be ours.
     const programs = upstream()
-    if (programs !== undefined) peers.push(stack.use(await tunnel('upstream', programs, where)))
+    const upstreams = programs === undefined ? [] : [stack.use(await tunnel('upstream', programs, where))]
+    const peers = [stack.use(await relays(where)), ...upstreams]
+    const mine = stack.use(await tunnel('ours', ours, where))
     if (PARTS.includes('throughput')) await measureThroughput(mine, peers)
     if (PARTS.includes('dials')) await measureDials(mine, peers)
     if (PARTS.includes('rtt')) await measureRoundTrips(mine, peers, where)
@@ -163,8 +164,12 @@ async function inTurns<T>(
   measure: (pair: TunnelPair) => Promise<T>,
 ): Promise<{ readonly pair: TunnelPair; readonly results: readonly T[] }[]> {
   const samples = pairs.map((pair) => ({ pair, results: [] as T[] }))
-  for (let round = 0; round < ROUNDS; round += 1)
-    for (const { pair, results } of samples) results.push(await measure(pair))
+  for (let round = 0; round < ROUNDS; round += 1) {
+    // Each round begins with another one.
+    const first = round % samples.length
+    const turns = [...samples.slice(first), ...samples.slice(0, first)]
+    for (const { pair, results } of turns) results.push(await measure(pair))
+  }
   return samples
 }
 
