@@ -92,6 +92,28 @@ describe('tunnel and Kubernetes', function () {
     assert.match(metrics.leaseLists.render(), /lease_lists_total\{http_response_code="200",reason=""\} 1/)
   })
 
+  for (const [method, renewal] of [
+    ['POST', 'first'],
+    ['PUT', 'later'],
+  ] as const) {
+    it(`deletes its lease although its ${renewal} renewal is under way when it stops`, async () => {
+      const [underWay, stopping] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
+      api.intercept = async (request) => {
+        if (request.method !== method) return false
+        underWay.resolve(undefined)
+        await stopping.promise
+        return false
+      }
+      const running = controller('a')
+      running.start()
+      await underWay.promise
+      const stopped = running.stop()
+      stopping.resolve(undefined)
+      await stopped
+      assert.deepEqual(await names(), [])
+    })
+  }
+
   it('collects leases of servers that are gone, and no other', async () => {
     expired('konnectivity-proxy-server-gone')
     api.add({

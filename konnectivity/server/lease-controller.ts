@@ -25,12 +25,16 @@ const DEFAULTS = { durationSeconds: 30, renewEveryMs: 15_000, collectEveryMs: 15
 /** A renewal that failed is tried again well within the lease's life. */
 const RETRY = { initialMs: 200, maxMs: 3_000 }
 const CALL_TIMEOUT_MS = 5_000
+/** What a call that is under way gets when the controller stops: a renewal cut off may have been made all the same. */
+const STOP_GRACE_MS = 1_000
 
 /** Keeps this server's Lease alive, by which agents count servers, and collects those of servers that are gone. */
 export class LeaseController {
   readonly #options: Required<LeaseControllerOptions>
   readonly #deps: LeaseControllerDeps
   readonly #stopping = new AbortController()
+  /** Ends calls under way, a little later than the pauses between them. */
+  readonly #cutting = new AbortController()
   #loops: readonly Promise<void>[] = []
   #version: string | undefined
 
@@ -51,8 +55,11 @@ export class LeaseController {
   /** Stops, and deletes the lease unless a successor of the same name has renewed it. Idempotent. */
   async stop(): Promise<void> {
     if (this.#stopping.signal.aborted) return
-    this.#stopping.abort(new Error('the tunnel server stops'))
+    const reason = new Error('the tunnel server stops')
+    this.#stopping.abort(reason)
+    const cut = setTimeout(() => this.#cutting.abort(reason), STOP_GRACE_MS)
     await Promise.all(this.#loops)
+    clearTimeout(cut)
     const resourceVersion = this.#version
     if (resourceVersion === undefined) return
     const remove = (signal: AbortSignal) => this.#deps.leases.remove({ name: this.#name, resourceVersion }, { signal })
@@ -92,7 +99,7 @@ export class LeaseController {
     const stopped = (): boolean => signal.aborted
     for (let failures = 0; !stopped();) {
       try {
-        await withDeadline(signal, CALL_TIMEOUT_MS, task)
+        await withDeadline(this.#cutting.signal, CALL_TIMEOUT_MS, task)
         failures = 0
       } catch (err) {
         if (stopped()) return

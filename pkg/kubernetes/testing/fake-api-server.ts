@@ -197,12 +197,16 @@ export class FakeApiServer implements AsyncDisposable {
         reply(response, 200, present)
         return
       }
-      case 'DELETE':
-        this.store.remove(resource, namespace, name)
-        {
-          reply(response, 200, { kind: 'Status', status: 'Success' })
+      case 'DELETE': {
+        const expected = (request.body as DeleteOptions | undefined)?.preconditions?.resourceVersion
+        if (expected !== undefined && expected !== present.metadata.resourceVersion) {
+          fail(response, 409, 'Conflict', `${resource.resource} "${name}": the object has been modified`)
           return
         }
+        this.store.remove(resource, namespace, name)
+        reply(response, 200, { kind: 'Status', status: 'Success' })
+        return
+      }
       case 'PUT': {
         const expected = body?.metadata.resourceVersion
         if (expected !== undefined && expected !== present.metadata.resourceVersion) {
@@ -307,6 +311,10 @@ export class FakeApiServer implements AsyncDisposable {
     const resource = this.#lookUp(group ?? '', version, rest[0] ?? '')
     return resource && { resource, namespace, name: rest[1] }
   }
+}
+
+interface DeleteOptions {
+  readonly preconditions?: { readonly resourceVersion?: string }
 }
 
 interface Target {
