@@ -79,11 +79,12 @@ const WITHDRAW_TIMEOUT_MS = 5_000
 
 /** The etcd of this controller. @throws EtcdError on a host that runs none, FileError */
 async function localEtcd(vars: CfgVars): Promise<EtcdClient> {
-  const [{ EtcdClient: Client }, { EtcdError }, { readIfExists }, { etcdClientUrl }] = await Promise.all([
+  const [{ EtcdClient: Client }, { EtcdError }, { readIfExists }, { etcdClientUrl }, files] = await Promise.all([
     import('#pkg/etcd/client.ts'),
     import('#pkg/etcd/errors.ts'),
     import('#pkg/file/atomic.ts'),
     import('#pkg/etcd/addresses.ts'),
+    import('#pkg/etcd/client-files.ts'),
   ])
   const read = async (path: string): Promise<string> => {
     const text = await readIfExists(path)
@@ -91,11 +92,8 @@ async function localEtcd(vars: CfgVars): Promise<EtcdClient> {
       throw new EtcdError('this host runs no etcd of its own; for an external etcd use its own tools')
     return text
   }
-  const [caPem, certPem, keyPem] = await Promise.all([
-    read(`${vars.etcdPkiDir}/ca.crt`),
-    read(`${vars.pkiDir}/apiserver-etcd-client.crt`),
-    read(`${vars.pkiDir}/apiserver-etcd-client.key`),
-  ])
+  const { ca, cert, key } = files.etcdClientFiles(vars)
+  const [caPem, certPem, keyPem] = await Promise.all([read(ca), read(cert), read(key)])
   return new Client({ endpoints: [etcdClientUrl], tls: { caPem, certPem, keyPem } })
 }
 

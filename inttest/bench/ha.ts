@@ -6,9 +6,10 @@ import { pssByProgram } from '#inttest/bench/host-memory.ts'
 import { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
-import { checkout, k0sExecutable, namesOf } from '#inttest/common/names.ts'
+import { k0sExecutable, namesOf } from '#inttest/common/names.ts'
+import { etcdLeader } from '#inttest/ha/etcd-leader.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
-import { killAll } from '#inttest/ha/surviving.ts'
+import { killAll, writesGoOn } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
 
 /** How long the controller rests before its memory is read. */
@@ -18,7 +19,6 @@ const KILLS = Number(process.env['HA_KILLS'] ?? 10)
 const parts = new Set((process.env['HA_PARTS'] ?? 'memory,join,failover').split(','))
 /** How long writes have to go on before a failover counts as over. */
 const STEADY_MS = 5_000
-const ETCDCTL = join(checkout, 'embedded-bins', 'staging', 'test-bin', 'etcdctl')
 const CONTROLLERS = 3
 const WORKERS = 3
 
@@ -98,14 +98,15 @@ async function measureJoins(cluster: Cluster): Promise<void> {
 async function measureFailover(cluster: Cluster): Promise<void> {
   await using writer = new LoopbackWriter(cluster, cluster.worker)
   await writer.start()
-  await writing(writer)
+  await writesGoOn(writer)
   const gaps: number[] = []
   for (let kill = 0; kill < KILLS; kill += 1) {
-    const [role, find] = kill % 2 === 0 ? (['serves the writer', serving] as const) : (['leads etcd', leader] as const)
+    const [role, find] =
+      kill % 2 === 0 ? (['serves the writer', serving] as const) : (['leads etcd', etcdLeader] as const)
     const victim = await find(cluster)
     const beganMs = monotonicMs()
     await killAll(victim)
-    await writing(writer, beganMs + STEADY_MS)
+    await writesGoOn(writer, { fromMs: beganMs + STEADY_MS })
     const gap = (await writer.longestGapMs(beganMs)) / 1_000
     gaps.push(gap)
     console.log(`kill ${String(kill + 1)}: ${victim.name}, which ${role}: no write for ${gap.toFixed(2)} s`)
@@ -116,14 +117,6 @@ async function measureFailover(cluster: Cluster): Promise<void> {
   const sorted = gaps.toSorted((a, b) => a - b)
   report(`failover gap, p50 of ${String(KILLS)} kills`, sorted[Math.floor((sorted.length - 1) / 2)] ?? NaN, 5, 's')
   report(`failover gap, max of ${String(KILLS)} kills`, sorted.at(-1) ?? NaN, 5, 's')
-}
-
-/** Until writes have been acknowledged at that time and just now. */
-async function writing(writer: LoopbackWriter, atMs = 0): Promise<void> {
-  await eventually('writes go on', 60_000, async () => {
-    const newest = (await writer.acknowledged()).at(-1)?.atMs ?? 0
-    assert.ok(newest > Math.max(atMs, monotonicMs() - 500), 'no write lately')
-  })
 }
 
 /** Until every controller serves, and etcd has all its members. */
@@ -157,33 +150,6 @@ async function serving(cluster: Cluster): Promise<Host> {
   const host = cluster.controllers.find(({ address }) => address === busiest)
   if (host === undefined) throw new Error(`the worker sends to ${busiest ?? 'nobody'}, which is no controller`)
   return host
-}
-
-interface EndpointStatus {
-  readonly Status: { readonly leader: string; readonly header: { readonly member_id: string } }
-}
-
-async function leader(cluster: Cluster): Promise<Host> {
-  for (const host of cluster.controllers) {
-    const pki = (name: string): string => `/var/lib/k0s/pki/${name}`
-    const tls = [
-      `--cacert=${pki('etcd/ca.crt')}`,
-      `--cert=${pki('apiserver-etcd-client.crt')}`,
-      `--key=${pki('apiserver-etcd-client.key')}`,
-    ]
-    const text = await host.must([
-      ETCDCTL,
-      '--endpoints=https://127.0.0.1:2379',
-      ...tls,
-      'endpoint',
-      'status',
-      '-w',
-      'json',
-    ])
-    const [status] = JSON.parse(text.replaceAll(/(?<=_id":|"leader":)\d+/g, '"$&"')) as [EndpointStatus]
-    if (status.Status.leader === status.Status.header.member_id) return host
-  }
-  throw new Error('etcd has no leader')
 }
 
 /** The line every benchmark prints; lower is better for all figures here. */

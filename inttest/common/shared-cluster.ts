@@ -36,6 +36,17 @@ export function newCluster(name: string, shape: Shape): Cluster {
   return new Cluster({ instance, dir, ...shape, progress: (line) => console.log(`    ${name}: ${line}`) })
 }
 
+/** Keeps the logs of a spec's cluster, after its tests, when one of them failed. Called in a `describe`, before the hook that ends it. */
+export function keepLogsOfFailures(cluster: Cluster, name: string): void {
+  let failed = false
+  afterEach(function () {
+    failed ||= this.currentTest?.state === 'failed'
+  })
+  after(async () => {
+    if (failed) await cluster.saveLogs(join(testLogs, name))
+  })
+}
+
 /** Where the logs of ended clusters are put, for whoever reads a failed test. */
 export const testLogs = join(checkout, 'build', 'test-logs')
 

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { namesOf } from '#inttest/common/names.ts'
-import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { VirtualAddress } from '#inttest/cplb/virtual-address.ts'
 
 const INSTANCE = 'cplb'
@@ -32,7 +31,6 @@ describe('a virtual address of three controllers', () => {
   const virtual = new VirtualAddress(address, { cluster, outside })
   const everybody = cluster.controllers.map(({ name }) => name)
   const besides = (host: Host): readonly string[] => everybody.filter((name) => name !== host.name)
-  let failed = false
 
   before(async function () {
     this.timeout(600_000)
@@ -42,11 +40,8 @@ describe('a virtual address of three controllers', () => {
     for (const host of [outside, late]) await host.boot()
     await virtual.introduce()
   })
-  afterEach(function () {
-    failed ||= this.currentTest?.state === 'failed'
-  })
+  keepLogsOfFailures(cluster, INSTANCE)
   after(async () => {
-    if (failed) await cluster.saveLogs(join(testLogs, INSTANCE))
     for (const host of [outside, late]) await host.remove()
     await cluster.down()
   })

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
-import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { databaseGoes } from '#inttest/ha/database-goes.ts'
 import { killAndReturn, startWitness } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
@@ -11,7 +10,6 @@ for (const database of ['postgres', 'mariadb'] as const) {
   describe(`two controllers on one ${database}`, () => {
     const cluster = newCluster(`ha-${database}`, { controllers: 2, workers: 1, database })
     const writer = new LoopbackWriter(cluster, cluster.worker)
-    let failed = false
 
     before(async function () {
       this.timeout(600_000)
@@ -20,14 +18,9 @@ for (const database of ['postgres', 'mariadb'] as const) {
       await startWitness(cluster)
       await writer.start()
     })
-    afterEach(function () {
-      failed ||= this.currentTest?.state === 'failed'
-    })
-    after(async () => {
-      await writer.stop()
-      if (failed) await cluster.saveLogs(join(testLogs, `ha-${database}`))
-      await cluster.down()
-    })
+    after(() => writer.stop())
+    keepLogsOfFailures(cluster, `ha-${database}`)
+    after(() => cluster.down())
 
     const serves = async (host: Host): Promise<void> => {
       const { code, stderr } = await host.k0s(['kubectl', 'get', '--raw', '/readyz', '--request-timeout=5s'])

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { eventually } from '#inttest/common/eventually.ts'
 import { ExternalEtcd } from '#inttest/common/external-etcd.ts'
 import type { Host } from '#inttest/common/host.ts'
-import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
 import { killAndReturn, startWitness, survives } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
@@ -14,7 +13,6 @@ describe('two controllers on an external etcd, with TLS and a prefix', () => {
   const cluster = newCluster('ha-external-etcd', { controllers: 2, workers: 1, database: 'external-etcd' })
   const [first, second] = cluster.controllers as readonly [Host, Host]
   const writer = new LoopbackWriter(cluster, cluster.worker)
-  let failed = false
 
   before(async function () {
     this.timeout(600_000)
@@ -24,14 +22,9 @@ describe('two controllers on an external etcd, with TLS and a prefix', () => {
     await writer.start()
     await etcd().etcdctl(['put', FOREIGN, 'of somebody else'])
   })
-  afterEach(function () {
-    failed ||= this.currentTest?.state === 'failed'
-  })
-  after(async () => {
-    await writer.stop()
-    if (failed) await cluster.saveLogs(join(testLogs, 'ha-external-etcd'))
-    await cluster.down()
-  })
+  after(() => writer.stop())
+  keepLogsOfFailures(cluster, 'ha-external-etcd')
+  after(() => cluster.down())
 
   const etcd = (): ExternalEtcd => {
     assert.ok(cluster.database instanceof ExternalEtcd)

@@ -6,7 +6,7 @@ import { Disk, fill } from '#inttest/common/disk.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { run } from '#inttest/common/run.ts'
-import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { etcdLeader, makeEtcdLeader } from '#inttest/ha/etcd-leader.ts'
 import { MachineClock } from '#inttest/ha/machine-clock.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
@@ -32,7 +32,6 @@ describe('three controllers, one of which is sick, under fifty writes a second',
   /** Has its data on a disk of its own. */
   const onDisk = cluster.controllers[2]!
   let disk: Disk
-  let failed = false
 
   before(async function () {
     this.timeout(600_000)
@@ -44,12 +43,9 @@ describe('three controllers, one of which is sick, under fifty writes a second',
     await startWitness(cluster)
     await writer.start()
   })
-  afterEach(function () {
-    failed ||= this.currentTest?.state === 'failed'
-  })
+  after(() => writer.stop())
+  keepLogsOfFailures(cluster, 'ha-faults')
   after(async () => {
-    await writer.stop()
-    if (failed) await cluster.saveLogs(join(testLogs, 'ha-faults'))
     await onDisk.powerOff()
     await (disk as Disk | undefined)?.[Symbol.asyncDispose]()
     await cluster.down()

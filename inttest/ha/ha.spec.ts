@@ -9,10 +9,11 @@ import type { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { theProcess } from '#inttest/common/faults.ts'
-import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
 import { killAndReturn, startWitness, survives } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
+import { stopsByItself } from '#inttest/membership/leaving.ts'
 
 /** `make check-ha`: every controller, killed and powered off; without it one of each kind, for `make test`. */
 const isLong = process.env['K0S_HA_LONG'] === '1'
@@ -20,20 +21,14 @@ const isLong = process.env['K0S_HA_LONG'] === '1'
 describe('three controllers and two workers', () => {
   const cluster: Cluster = newCluster('ha', { controllers: 3, workers: 2 })
   const [first, second, third] = cluster.controllers as readonly [Host, Host, Host]
-  let failed = false
 
   before(async function () {
     this.timeout(600_000)
     await cluster.down()
     await cluster.up()
   })
-  afterEach(function () {
-    failed ||= this.currentTest?.state === 'failed'
-  })
-  after(async () => {
-    if (failed) await cluster.saveLogs(join(testLogs, 'ha'))
-    await cluster.down()
-  })
+  keepLogsOfFailures(cluster, 'ha')
+  after(() => cluster.down())
 
   const members = async (at: Host): Promise<readonly string[]> => {
     const { stdout, stderr, code } = await at.k0s(['etcd', 'member-list'])
@@ -219,11 +214,7 @@ describe('three controllers and two workers', () => {
       const { code, stderr } = await third.k0s(['etcd', 'leave'])
       assert.equal(code, 0, stderr)
       assert.deepEqual(await members(first), names.slice(0, 2))
-      await eventually('it stops by itself', 90_000, async () => {
-        assert.notEqual((await third.k0s(['status'])).code, 0)
-      })
-      const log = await readFile(join(third.dir, 'k0s.log'), 'utf8')
-      assert.match(log, /has been removed from the members of etcd; "k0s reset"/)
+      await stopsByItself(third)
       await eventually('its lease and its address are gone', 120_000, async () => {
         const { items } = await json(first, ['leases', '-n', 'kube-node-lease'])
         const leases = items.map(({ metadata }: { metadata: { name: string } }) => metadata.name)

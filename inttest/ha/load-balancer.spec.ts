@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { namesOf } from '#inttest/common/names.ts'
-import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import {
   connectionsOf,
   giveCredentials,
@@ -31,7 +31,6 @@ describe('the load balancer of a worker that joined through spec.api.externalAdd
   const [first, second, third] = cluster.controllers as readonly [Host, Host, Host]
   const { worker } = cluster
   const placed: PlacedSession[] = []
-  let failed = false
 
   before(async function () {
     this.timeout(600_000)
@@ -46,14 +45,11 @@ describe('the load balancer of a worker that joined through spec.api.externalAdd
     await startWitness(cluster)
     await giveCredentials(cluster, worker)
   })
-  afterEach(function () {
-    failed ||= this.currentTest?.state === 'failed'
-  })
   after(async () => {
     for (const { session } of placed) await session.stop()
-    if (failed) await cluster.saveLogs(join(testLogs, NAME))
-    await cluster.down()
   })
+  keepLogsOfFailures(cluster, NAME)
+  after(() => cluster.down())
 
   const addresses = async (): Promise<readonly string[]> => {
     const text = await worker.must(['cat', '/var/lib/k0s/worker-config.json'])

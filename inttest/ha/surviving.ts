@@ -31,11 +31,11 @@ export function inSeconds(ms: number): string {
   return `${(ms / 1_000).toFixed(1)} s`
 }
 
-/** Resolves once writes are acknowledged again. */
-export async function writesGoOn(writer: LoopbackWriter): Promise<void> {
+/** Resolves once writes are acknowledged again, and one after `fromMs` has been. */
+export async function writesGoOn(writer: LoopbackWriter, { fromMs = 0 }: { fromMs?: number } = {}): Promise<void> {
   await eventually('writes go on', 60_000, async () => {
     const newest = (await writer.acknowledged()).at(-1)?.atMs ?? 0
-    assert.ok(newest > monotonicMs() - 1_000, 'no write for a second')
+    assert.ok(newest > Math.max(fromMs, monotonicMs() - 1_000), 'no write for a second')
   })
 }
 

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import type { Cluster } from '#inttest/common/cluster.ts'
 import { containersOf } from '#inttest/common/faults.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { startPods } from '#inttest/common/pods.ts'
-import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { untilAgreed } from '#inttest/membership/agreed.ts'
 import { stop } from '#inttest/membership/leaving.ts'
 
@@ -22,7 +21,6 @@ describe('a --single node on SQLite that is grown to three controllers on etcd',
   const [first, second, third] = cluster.controllers as readonly [Host, Host, Host]
   let containers = ''
   let asItWas: ReadonlyMap<string, Identity>
-  let failed = false
 
   before(async function () {
     this.timeout(300_000)
@@ -40,13 +38,8 @@ describe('a --single node on SQLite that is grown to three controllers on etcd',
     containers = await containersOf(cluster, 'witness')
     asItWas = await identities()
   })
-  afterEach(function () {
-    failed ||= this.currentTest?.state === 'failed'
-  })
-  after(async () => {
-    if (failed) await cluster.saveLogs(join(testLogs, 'grow'))
-    await cluster.down()
-  })
+  keepLogsOfFailures(cluster, 'grow')
+  after(() => cluster.down())
 
   const identities = async (): Promise<ReadonlyMap<string, Identity>> => {
     const { items } = (await cluster.get([

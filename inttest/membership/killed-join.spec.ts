@@ -5,7 +5,7 @@ import type { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { k0sExecutable } from '#inttest/common/names.ts'
-import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { killAll } from '#inttest/ha/surviving.ts'
 import { membersAt, untilAgreed } from '#inttest/membership/agreed.ts'
 
@@ -24,7 +24,6 @@ describe('a controller that is killed while it joins', function () {
   this.bail(true) // each step begins with what the one before left
   const cluster: Cluster = newCluster('killed-join', { controllers: 2, workers: 0 })
   const [first, second] = cluster.controllers as readonly [Host, Host]
-  let failed = false
 
   before(async function () {
     this.timeout(300_000)
@@ -34,13 +33,8 @@ describe('a controller that is killed while it joins', function () {
     await cluster.startController()
     await second.write('/etc/k0s/token', await cluster.token('controller'))
   })
-  afterEach(function () {
-    failed ||= this.currentTest?.state === 'failed'
-  })
-  after(async () => {
-    if (failed) await cluster.saveLogs(join(testLogs, 'killed-join'))
-    await cluster.down()
-  })
+  keepLogsOfFailures(cluster, 'killed-join')
+  after(() => cluster.down())
 
   const log = (): Promise<string> => readFile(join(second.dir, 'k0s.log'), 'utf8').catch(() => '')
 

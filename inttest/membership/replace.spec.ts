@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import type { Cluster } from '#inttest/common/cluster.ts'
 import { containersOf } from '#inttest/common/faults.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { startPods } from '#inttest/common/pods.ts'
-import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
 import { untilAgreed } from '#inttest/membership/agreed.ts'
@@ -20,7 +19,6 @@ describe('three controllers that are replaced by new hosts, one after another, u
   const [a, b, c, d, e, f] = cluster.controllers as readonly [Host, Host, Host, Host, Host, Host]
   const writer = new LoopbackWriter(cluster, cluster.worker, { everyMs: 50 })
   let containers = ''
-  let failed = false
 
   before(async function () {
     this.timeout(600_000)
@@ -35,14 +33,9 @@ describe('three controllers that are replaced by new hosts, one after another, u
     containers = await containersOf(cluster, 'witness')
     await writer.start()
   })
-  afterEach(function () {
-    failed ||= this.currentTest?.state === 'failed'
-  })
-  after(async () => {
-    await writer.stop()
-    if (failed) await cluster.saveLogs(join(testLogs, 'replace'))
-    await cluster.down()
-  })
+  after(() => writer.stop())
+  keepLogsOfFailures(cluster, 'replace')
+  after(() => cluster.down())
 
   for (const { old, fresh, others } of [
     { old: a, fresh: d, others: [b, c] },

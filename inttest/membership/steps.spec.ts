@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import type { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { startPods } from '#inttest/common/pods.ts'
-import { newCluster, testLogs } from '#inttest/common/shared-cluster.ts'
+import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { membersAt, untilAgreed } from '#inttest/membership/agreed.ts'
 import { leave, reset, stop, stopsByItself } from '#inttest/membership/leaving.ts'
 
@@ -12,7 +11,6 @@ describe('a cluster of one controller, of three, of five, and of one again', fun
   this.bail(true) // each step begins with what the one before left
   const cluster: Cluster = newCluster('steps', { controllers: 5, workers: 1 })
   const [first, second, third, fourth, fifth] = cluster.controllers as readonly [Host, Host, Host, Host, Host]
-  let failed = false
 
   before(async function () {
     this.timeout(300_000)
@@ -24,13 +22,8 @@ describe('a cluster of one controller, of three, of five, and of one again', fun
     await cluster.untilNodesReady([cluster.worker.name])
     await startPods(cluster, [{ name: 'witness' }])
   })
-  afterEach(function () {
-    failed ||= this.currentTest?.state === 'failed'
-  })
-  after(async () => {
-    if (failed) await cluster.saveLogs(join(testLogs, 'steps'))
-    await cluster.down()
-  })
+  keepLogsOfFailures(cluster, 'steps')
+  after(() => cluster.down())
 
   const agree = async (...controllers: readonly Host[]): Promise<void> => {
     await untilAgreed(cluster, controllers)

@@ -10,17 +10,16 @@ import type { CfgVars } from '#pkg/config/cfg-vars.ts'
 import { loadNodeConfig, type NodeConfig } from '#pkg/config/load.ts'
 import { modes } from '#pkg/constant/files.ts'
 import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
+import { fetchMembersFromAny } from '#pkg/etcd/any-member.ts'
+import { etcdClientFiles } from '#pkg/etcd/client-files.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
-import type { EtcdMember } from '#pkg/etcd/member.ts'
-import { fetchMembers, type EtcdTls } from '#pkg/etcd/peer.ts'
+import type { EtcdTls } from '#pkg/etcd/peer.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
-import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { componentUsers } from '#pkg/role/controller-users.ts'
 import { supervise } from '#pkg/supervisor/process.ts'
 
-const ASK_TIMEOUT_MS = 3_000
 /** etcd lets nobody go before those that stay have been connected for five seconds. */
 const LEAVE_WITHIN_MS = 30_000
 const RETRY_MS = 500
@@ -86,34 +85,18 @@ async function memberOfThisHost(
   const others = known.filter((url) => url !== peerUrl)
   if (others.length === 0) return undefined
   const tls = await readTls(vars)
-  const self = (await askOthers(others, { tls, signal })).find(({ peerUrls }) => peerUrls.includes(peerUrl))
+  const self = (await fetchMembersFromAny(others, { tls, signal })).find(({ peerUrls }) => peerUrls.includes(peerUrl))
   return self && { config, peerUrl, tls, others, isLearner: self.isLearner }
 }
 
-async function readTls({ etcdPkiDir, pkiDir }: CfgVars): Promise<EtcdTls> {
-  const [caPem, certPem, keyPem] = await Promise.all(
-    [`${etcdPkiDir}/ca.crt`, `${pkiDir}/apiserver-etcd-client.crt`, `${pkiDir}/apiserver-etcd-client.key`].map((path) =>
-      readFile(path, 'utf8'),
-    ),
-  )
-  return { caPem: caPem ?? '', certPem: certPem ?? '', keyPem: keyPem ?? '' }
-}
-
-/** @throws with the last reason when none answers */
-async function askOthers(
-  others: readonly string[],
-  { tls, signal }: { readonly tls: EtcdTls; readonly signal: AbortSignal },
-): Promise<readonly EtcdMember[]> {
-  let last: unknown
-  for (const url of others) {
-    try {
-      return await withDeadline(signal, ASK_TIMEOUT_MS, (deadline) => fetchMembers(url, { tls, signal: deadline }))
-    } catch (err) {
-      signal.throwIfAborted()
-      last = err
-    }
-  }
-  throw new Error(`no other member of etcd answers (${errorMessage(last)})`, { cause: last })
+async function readTls(vars: CfgVars): Promise<EtcdTls> {
+  const { ca, cert, key } = etcdClientFiles(vars)
+  const [caPem, certPem, keyPem] = await Promise.all([
+    readFile(ca, 'utf8'),
+    readFile(cert, 'utf8'),
+    readFile(key, 'utf8'),
+  ])
+  return { caPem, certPem, keyPem }
 }
 
 /** Runs etcd until the others have let it go. @throws with the reason why they do not */
@@ -145,7 +128,7 @@ async function removeSelf(
         return
       } catch (err) {
         // The answer may be lost, as etcd ends with the removal.
-        const members = await askOthers(others, { tls, signal }).catch(() => undefined)
+        const members = await fetchMembersFromAny(others, { tls, signal }).catch(() => undefined)
         if (members?.some(({ peerUrls }) => peerUrls.includes(peerUrl)) === false) return
         if (performance.now() > deadline) throw err
       }

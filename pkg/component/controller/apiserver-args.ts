@@ -6,6 +6,7 @@ import { frontProxyClientName } from '#pkg/component/controller/pki.ts'
 import { tlsFlags } from '#pkg/component/controller/tls.ts'
 import { type Flags, mergeExtraArgs } from '#pkg/supervisor/args.ts'
 import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
+import { etcdClientFiles } from '#pkg/etcd/client-files.ts'
 
 /** Command line of kube-apiserver. Pure: a golden file pins it. */
 export function apiServerArgs(options: ControllerOptions): string[] {
@@ -61,12 +62,8 @@ function storageFlags(options: ControllerOptions): Flags {
   if (storage.type === 'kine') return { 'etcd-servers': `unix://${vars.kineSocket}` }
   const external = storage.etcd.externalCluster
   if (external === undefined) {
-    return {
-      'etcd-servers': etcdClientUrl,
-      'etcd-cafile': join(vars.etcdPkiDir, 'ca.crt'),
-      'etcd-certfile': join(vars.pkiDir, 'apiserver-etcd-client.crt'),
-      'etcd-keyfile': join(vars.pkiDir, 'apiserver-etcd-client.key'),
-    }
+    const { ca, cert, key } = etcdClientFiles(vars)
+    return { 'etcd-servers': etcdClientUrl, 'etcd-cafile': ca, 'etcd-certfile': cert, 'etcd-keyfile': key }
   }
   const { endpoints, etcdPrefix } = external
   const files = externalEtcdFiles(options)

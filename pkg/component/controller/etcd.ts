@@ -12,6 +12,7 @@ import { hasEtcdLog, readJoinState, writeJoinState } from '#pkg/component/contro
 import type { ProcessComponent } from '#pkg/component/worker/process-component.ts'
 import { errorMessage, K0sError } from '#pkg/errors/error.ts'
 import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
+import { fetchMembersFromAny } from '#pkg/etcd/any-member.ts'
 import { fetchMembers, type EtcdTls } from '#pkg/etcd/peer.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
@@ -165,15 +166,11 @@ export class Etcd implements Component {
     const own = etcdPeerUrl(this.#options)
     const urls = (await rememberedMembers(this.#options.vars)).flatMap(({ peerUrls }) => peerUrls)
     if (this.#isRemoved || !(await hasEtcdLog(this.#options.vars))) return
-    for (const url of urls.filter((other) => other !== own)) {
-      const members = await withDeadline(signal, ASK_TIMEOUT_MS, (deadline) =>
-        fetchMembers(url, { tls: this.#tls(), signal: deadline }),
-      ).catch(() => undefined)
-      if (members === undefined) continue
-      this.#isRemoved = !members.some(({ peerUrls }) => peerUrls.includes(own))
-      if (this.#isRemoved) this.#deps.onRemoved()
-      return
-    }
+    const others = urls.filter((other) => other !== own)
+    const members = await fetchMembersFromAny(others, { tls: this.#tls(), signal }).catch(() => undefined)
+    if (members === undefined) return
+    this.#isRemoved = !members.some(({ peerUrls }) => peerUrls.includes(own))
+    if (this.#isRemoved) this.#deps.onRemoved()
   }
 
   /**
