@@ -10,7 +10,7 @@ import {
 } from '#pkg/component/controller/context.ts'
 import { placeExternalEtcdFiles } from '#pkg/component/controller/external-etcd-files.ts'
 import { goRuntime } from '#pkg/component/controller/go-runtime.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ProcessComponent } from '#pkg/component/process-component.ts'
 import { writeFileAtomic } from '#pkg/file/atomic.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
 

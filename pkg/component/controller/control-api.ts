@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Component } from '#pkg/component/component.ts'
 import type { PkiSource } from '#pkg/component/controller/certificates.ts'
 import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ProcessComponent } from '#pkg/component/process-component.ts'
 import { joinHostPort } from '#pkg/net/ip.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
 

@@ -4,7 +4,7 @@ import type { ControllerDeps, ControllerOptions } from '#pkg/component/controlle
 import { etcdArgs } from '#pkg/component/controller/etcd-args.ts'
 import { etcdStart } from '#pkg/component/controller/etcd-peers.ts'
 import { goRuntime } from '#pkg/component/controller/go-runtime.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ProcessComponent } from '#pkg/component/process-component.ts'
 import { modes } from '#pkg/constant/files.ts'
 import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
 import type { EtcdTls } from '#pkg/etcd/peer.ts'

@@ -9,7 +9,7 @@ import { etcdStart, rememberedMembers, rememberMembers } from '#pkg/component/co
 import { etcdProcess, etcdTls, STOP_GRACE_MS } from '#pkg/component/controller/etcd-process.ts'
 import { promoteSelf } from '#pkg/component/controller/etcd-promotion.ts'
 import { hasEtcdLog, readJoinState, writeJoinState } from '#pkg/component/controller/join-state.ts'
-import type { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import type { ProcessComponent } from '#pkg/component/process-component.ts'
 import { errorMessage, K0sError } from '#pkg/errors/error.ts'
 import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
 import { fetchMembersFromAny } from '#pkg/etcd/any-member.ts'

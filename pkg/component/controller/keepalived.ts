@@ -4,7 +4,7 @@ import type { Component } from '#pkg/component/component.ts'
 import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
 import { renderKeepalivedConfig } from '#pkg/component/controller/keepalived-config.ts'
 import { balancesVirtualAddresses, interfaceOf } from '#pkg/component/controller/virtual-addresses.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ProcessComponent } from '#pkg/component/process-component.ts'
 import { modes } from '#pkg/constant/files.ts'
 import { writeFileAtomic } from '#pkg/file/atomic.ts'
 

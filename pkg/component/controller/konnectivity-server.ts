@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path'
 import type { Component } from '#pkg/component/component.ts'
 import type { ControllerDeps, ControllerOptions } from '#pkg/component/controller/context.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ProcessComponent } from '#pkg/component/process-component.ts'
 import { ports } from '#pkg/constant/ports.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
 import { probeHttp } from '#pkg/net/probe.ts'

@@ -10,7 +10,7 @@ import {
   type ContainerdPrograms,
 } from '#pkg/component/worker/containerd-files.ts'
 import { watchDirectory } from '#pkg/component/worker/drop-in-watch.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ProcessComponent } from '#pkg/component/process-component.ts'
 import { processEnv, processPath } from '#pkg/component/worker/process-env.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 

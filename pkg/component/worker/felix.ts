@@ -5,7 +5,7 @@ import type { ProcessSpec } from '#pkg/supervisor/process.ts'
 import { HostNetworkError } from '#pkg/component/worker/errors.ts'
 import { identityKubeconfig } from '#pkg/component/worker/layout.ts'
 import { netfilterBackend } from '#pkg/component/worker/netfilter-backend.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ProcessComponent } from '#pkg/component/process-component.ts'
 import { processEnv, processPath } from '#pkg/component/worker/process-env.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 

@@ -11,7 +11,7 @@ import { writeCniConfig } from '#pkg/component/worker/host-network.ts'
 import { identityKubeconfig } from '#pkg/component/worker/layout.ts'
 import { netfilterBackend } from '#pkg/component/worker/netfilter-backend.ts'
 import { nodeIp } from '#pkg/component/worker/node-ip.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ProcessComponent } from '#pkg/component/process-component.ts'
 import { processEnv, processPath } from '#pkg/component/worker/process-env.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 

@@ -13,7 +13,7 @@ import { splitHostPort } from '#pkg/component/worker/host-port.ts'
 import { kubeProxyConfiguration } from '#pkg/component/worker/kube-proxy-config.ts'
 import { identityKubeconfig } from '#pkg/component/worker/layout.ts'
 import { netfilterBackend } from '#pkg/component/worker/netfilter-backend.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ProcessComponent } from '#pkg/component/process-component.ts'
 import { processEnv, processPath } from '#pkg/component/worker/process-env.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 

@@ -14,7 +14,7 @@ import type { ProcessSpec } from '#pkg/supervisor/process.ts'
 import { kubeletConfiguration } from '#pkg/component/worker/kubelet-config.ts'
 import { writeKubeletKubeconfig } from '#pkg/component/worker/node-certificate.ts'
 import { nodeIp } from '#pkg/component/worker/node-ip.ts'
-import { ProcessComponent } from '#pkg/component/worker/process-component.ts'
+import { ProcessComponent } from '#pkg/component/process-component.ts'
 import { processEnv, processPath } from '#pkg/component/worker/process-env.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
 

@@ -2,7 +2,7 @@ import type { Component, StartContext } from '#pkg/component/component.ts'
 import { processReady } from '#pkg/supervisor/ready.ts'
 import type { ProcessSpec, SupervisedProcess, Supervise } from '#pkg/supervisor/process.ts'
 
-/** What differs between the supervised programs of a worker. */
+/** What differs between the supervised programs of a node. */
 export interface ProcessRecipe<Name extends string = string> {
   readonly name: Name
   readonly after: readonly string[]
