@@ -64,9 +64,9 @@ export class Cluster {
     this.workers = Array.from({ length: options.workers }, (_, i) => this.host(`worker-${String(i)}`, FIRST_WORKER + i))
   }
 
-  /** A further host on the cluster's network; the caller boots and removes it. */
-  host(name: string, number: number): Host {
-    return new Host({ name, number, dir: join(this.#options.dir, name) }, { names: this.names, network: this.network })
+  /** A further host on the cluster's network, its disk in the directory `disk`; the caller boots and removes it. */
+  host(name: string, number: number, disk = name): Host {
+    return new Host({ name, number, dir: join(this.#options.dir, disk) }, { names: this.names, network: this.network })
   }
 
   /** The server that the cluster's data are in. */

@@ -27,3 +27,6 @@ export type WorkerIdentityName = keyof typeof workerIdentities
 export function workerCommonName(identity: WorkerIdentity, nodeName: string): string {
   return `${identity.commonNamePrefix}:${nodeName}`
 }
+
+/** Annotation of a CertificateSigningRequest that is not approved yet: why, for the host that asks. */
+export const csrWaitingAnnotation = 'k0s.k0sproject.io/waiting-because'

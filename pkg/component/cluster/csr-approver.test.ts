@@ -4,6 +4,7 @@ import { createCsr } from '#pkg/certificate/csr.ts'
 import { generateKeyPem } from '#pkg/certificate/key.ts'
 import { CsrApprover } from '#pkg/component/cluster/csr-approver.ts'
 import { signers } from '#pkg/component/cluster/csr-policy.ts'
+import { csrWaitingAnnotation } from '#pkg/constant/identity.ts'
 import { KubeClient } from '#pkg/kubernetes/client.ts'
 import { resources } from '#pkg/kubernetes/resources.ts'
 import { fail, FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
@@ -39,7 +40,45 @@ describe('CsrApprover', () => {
     server.add(csr('a', { signer: signers.kubeletClient, username: 'system:bootstrap:abcdef' }))
     await until(() => isApproved('a'))
     const seen = server.requests.slice(before).map(({ method, path }) => `${method} ${path.split('/').at(-1) ?? ''}`)
-    assert.deepEqual(seen, ['PUT approval']) // nothing was asked for in between
+    assert.deepEqual(seen, ['GET w0', 'PUT approval'])
+  })
+
+  it('gives nobody the name of a node that is alive, says so to who asks, and does once it is silent or deleted', async () => {
+    for (const gone of ['silent', 'deleted']) {
+      server.add(w0('True'))
+      server.add(csr(gone, { signer: signers.kubeletClient, username: 'system:bootstrap:abcdef' }))
+      const told = (): string | undefined =>
+        server.find(resources.certificateSigningRequests, gone)?.metadata.annotations?.[csrWaitingAnnotation]
+      await until(() => told() !== undefined)
+      assert.match(told() ?? '', /another host is node w0, and alive/)
+      const looks = (): number => server.requests.filter(({ path }) => path === '/api/v1/nodes/w0').length
+      const before = looks()
+      await until(() => looks() > before + 1)
+      assert.equal(isApproved(gone), false)
+      if (gone === 'silent') server.add(w0('Unknown'))
+      else server.remove(w0('True'))
+      await until(() => isApproved(gone))
+    }
+  })
+
+  it('lets a node renew its certificate while it is alive', async () => {
+    server.add(w0('True'))
+    server.add(csr('r', { signer: signers.kubeletClient }))
+    await until(() => isApproved('r'))
+  })
+
+  it('does not approve a first certificate while the node cannot be read', async () => {
+    let isReadable = false
+    server.intercept = ({ path }, response) => {
+      if (path !== '/api/v1/nodes/w0' || isReadable) return false
+      fail(response, 500, 'InternalError', 'no store')
+      return true
+    }
+    server.add(csr('u', { signer: signers.kubeletClient, username: 'system:bootstrap:abcdef' }))
+    await until(() => server.requests.filter(({ path }) => path === '/api/v1/nodes/w0').length > 2)
+    assert.equal(isApproved('u'), false)
+    isReadable = true
+    await until(() => isApproved('u'))
   })
 
   it('approves a serving certificate once the node reports the address', async () => {
@@ -81,6 +120,16 @@ describe('CsrApprover', () => {
     return conditions.some(({ type }) => type === 'Approved')
   }
 })
+
+/** The node, with this status of its condition Ready. */
+function w0(status: string): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'w0' },
+    status: { conditions: [{ type: 'Ready', status }] },
+  }
+}
 
 function csr(name: string, options: { signer: string; username?: string; ips?: string[] }): KubeObject {
   const { signer, username = 'system:node:w0', ips = [] } = options

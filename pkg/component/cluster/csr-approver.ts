@@ -4,13 +4,16 @@ import type { Component, StartContext } from '#pkg/component/component.ts'
 import { Background } from '#pkg/component/cluster/background.ts'
 import {
   decideCsr,
+  decideFirst,
   decideServing,
   signers,
-  type CsrDecision,
+  type CsrVerdict,
   type NodeAddress,
+  type NodeCondition,
   type ReservedNames,
   type SigningRequest,
 } from '#pkg/component/cluster/csr-policy.ts'
+import { csrWaitingAnnotation } from '#pkg/constant/identity.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
 import { isConflict, isNotFound } from '#pkg/kubernetes/errors.ts'
@@ -35,7 +38,7 @@ interface CertificateSigningRequest extends KubeObject {
   readonly status?: { readonly conditions?: readonly { readonly type: string }[]; readonly certificate?: string }
 }
 interface Node extends KubeObject {
-  readonly status?: { readonly addresses?: readonly NodeAddress[] }
+  readonly status?: { readonly addresses?: readonly NodeAddress[]; readonly conditions?: readonly NodeCondition[] }
 }
 
 /**
@@ -120,7 +123,10 @@ class Desk {
     await Promise.all(this.#work)
   }
 
-  /** Until it is approved, left alone or gone; a request whose node has not reported its addresses yet is tried again. */
+  /**
+   * Until it is approved, left alone or gone. Tried again is one whose node has not reported its addresses yet, or whose name a node
+   * that is alive has.
+   */
   async #settle(csr: CertificateSigningRequest): Promise<void> {
     const fields = { csr: csr.metadata.name, requester: csr.spec.username, signer: csr.spec.signerName }
     const request = readRequest(csr)
@@ -129,8 +135,14 @@ class Desk {
       return
     }
     const isKnown = (): boolean => this.#taken.has(csr.metadata.uid ?? '')
+    let told: string | undefined
     for (let attempt = 0; !this.#signal.aborted && isKnown(); attempt += 1) {
       const decision = await this.#decide(request)
+      if (decision.action === 'wait' && decision.reason !== told) {
+        told = decision.reason
+        this.#log.warn('certificate request has to wait', { ...fields, reason: told })
+        await this.#tell(csr, told)
+      }
       if (decision.action === 'approve' && (await this.#approve(csr, decision.message))) {
         this.#log.info('certificate request approved', { ...fields, reason: decision.message })
         return
@@ -140,19 +152,32 @@ class Desk {
         this.#log.info('certificate request left alone', { ...fields, reason: decision.reason })
         if (isFinal) return
       }
-      await sleep(backoffMs(attempt, { initialMs: 50, maxMs: 30_000 }), { signal: this.#signal })
+      const maxMs = decision.action === 'wait' ? 3_000 : 30_000
+      await sleep(backoffMs(attempt, { initialMs: 50, maxMs }), { signal: this.#signal })
     }
   }
 
-  async #decide(request: SigningRequest): Promise<CsrDecision> {
+  async #decide(request: SigningRequest): Promise<CsrVerdict> {
     const decision = decideCsr(request)
-    if (decision.action !== 'check-node') return decision
+    if (decision.action !== 'check-node' && decision.action !== 'check-name') return decision
+    const { action, nodeName } = decision
     try {
-      const node = await this.#client.get<Node>(resources.nodes, decision.nodeName, { signal: this.#signal })
+      const node = await this.#client.find<Node>(resources.nodes, nodeName, { signal: this.#signal })
+      if (action === 'check-name') return decideFirst(nodeName, node?.status?.conditions)
+      if (node === undefined) return { action: 'leave', reason: `there is no node ${nodeName} yet` }
       return decideServing(request, node.status?.addresses ?? [], { canonicalIp, reserved: this.#reserved() })
     } catch (thrown) {
-      return { action: 'leave', reason: `node ${decision.nodeName} cannot be read: ${errorMessage(thrown)}` }
+      const reason = `node ${nodeName} cannot be read: ${errorMessage(thrown)}`
+      return action === 'check-name' ? { action: 'wait', reason } : { action: 'leave', reason }
     }
+  }
+
+  /** Where the one who asks reads it. A condition would keep an undecided request from being cleaned away. */
+  async #tell({ metadata: { name } }: CertificateSigningRequest, reason: string): Promise<void> {
+    const patch = { metadata: { annotations: { [csrWaitingAnnotation]: reason } } }
+    await this.#client
+      .patch(resources.certificateSigningRequests, name, patch, { type: 'merge', signal: this.#signal })
+      .catch((err: unknown) => this.#log.debug('reason not written', { csr: name, err: errorMessage(err) }))
   }
 
   /** False when the API server did not take it: to be tried again. */

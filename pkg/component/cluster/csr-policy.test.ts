@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'mocha'
 import { canonicalIp } from '#pkg/certificate/alt-names.ts'
-import { decideCsr, decideServing, signers, type SigningRequest } from '#pkg/component/cluster/csr-policy.ts'
+import {
+  decideCsr,
+  decideFirst,
+  decideServing,
+  signers,
+  type SigningRequest,
+} from '#pkg/component/cluster/csr-policy.ts'
 
 const none = { dnsNames: [], ips: [], uris: [], emails: [] }
 const bootstrap: SigningRequest = {
@@ -35,7 +41,6 @@ const serving: SigningRequest = {
 
 describe('CSR policy', () => {
   const approved: readonly [string, SigningRequest][] = [
-    ['a kubelet with a join token', bootstrap],
     ['a renewal by the node', renewal],
     ['a part of the node', proxy],
     [
@@ -77,6 +82,23 @@ describe('CSR policy', () => {
       const decision = decideCsr(request)
       assert.equal(decision.action, 'leave')
       assert.match((decision as { reason: string }).reason, reason)
+    })
+  }
+
+  it('asks whether somebody has the name that a join token is shown for', () => {
+    assert.deepEqual(decideCsr(bootstrap), { action: 'check-name', nodeName: 'w0' })
+  })
+
+  const holders: readonly [string, readonly { type: string; status: string }[] | undefined, string][] = [
+    ['nobody', undefined, 'approve'],
+    ['a node whose kubelet never reported', [{ type: 'NetworkUnavailable', status: 'False' }], 'approve'],
+    ['a node that is silent', [{ type: 'Ready', status: 'Unknown' }], 'approve'],
+    ['a node that is ready', [{ type: 'Ready', status: 'True' }], 'wait'],
+    ['a node that is alive, but not ready', [{ type: 'Ready', status: 'False' }], 'wait'],
+  ]
+  for (const [holder, conditions, action] of holders) {
+    it(`gives a name that ${holder} has to whoever has a join token: ${action}`, () => {
+      assert.equal(decideFirst('w0', conditions).action, action)
     })
   }
 

@@ -33,6 +33,13 @@ export interface NodeAddress {
   readonly address: string
 }
 
+/** Node.status.conditions. */
+export interface NodeCondition {
+  readonly type: string
+  /** `True`, `False` or `Unknown`. */
+  readonly status: string
+}
+
 /** Names and addresses under which clients reach one controller. */
 export interface ReservedNames {
   readonly dnsNames: readonly string[]
@@ -42,12 +49,20 @@ export interface ReservedNames {
 }
 
 /** What is to be done about a request. */
-export type CsrDecision =
+export type CsrVerdict =
   | { readonly action: 'approve'; readonly message: string }
   /** Not ours to judge, or not what we vouch for: left for an administrator. */
   | { readonly action: 'leave'; readonly reason: string }
+  /** Not now: what stands against it goes away by itself, or by what an administrator does. */
+  | { readonly action: 'wait'; readonly reason: string }
+
+/** What a request by itself tells. */
+export type CsrDecision =
+  | CsrVerdict
   /** Serving certificates are judged by the addresses of this node. */
   | { readonly action: 'check-node'; readonly nodeName: string }
+  /** First client certificates are judged by the node that has this name already, if there is one. */
+  | { readonly action: 'check-name'; readonly nodeName: string }
 
 const clientUsages: readonly (readonly string[])[] = [
   ['client auth', 'digital signature'],
@@ -74,6 +89,20 @@ export function decideCsr(request: SigningRequest): CsrDecision {
 }
 
 /**
+ * Judges a first client certificate by the node that has the name already: whoever has a join token must not become a node that is
+ * alive. Kubernetes itself says which are: Ready is Unknown once nothing was heard of a kubelet for 50 s (node lifecycle controller,
+ * --node-monitor-grace-period), so that a host that was reset or installed anew waits for no longer than that.
+ */
+export function decideFirst(nodeName: string, conditions: readonly NodeCondition[] | undefined): CsrVerdict {
+  const ready = conditions?.find(({ type }) => type === 'Ready')?.status ?? 'Unknown'
+  if (ready === 'Unknown') return { action: 'approve', message: `first client certificate of node ${nodeName}` }
+  return {
+    action: 'wait',
+    reason: `another host is node ${nodeName}, and alive: give this one another name; one that was reset or installed anew goes on within a minute`,
+  }
+}
+
+/**
  * Judges a serving request by the addresses that its node reports. A kubelet may report any: what clients take for the API
  * server is given to none, as the certificate would come from the authority that they trust.
  */
@@ -84,7 +113,7 @@ export function decideServing(
     canonicalIp,
     reserved,
   }: { readonly canonicalIp: (ip: string) => string; readonly reserved: readonly ReservedNames[] },
-): CsrDecision {
+): CsrVerdict {
   const nodeName = request.username.slice(NODE_USER.length)
   const known = (types: readonly string[]): string[] =>
     addresses.filter(({ type }) => types.includes(type)).map(({ address }) => address)
@@ -124,7 +153,7 @@ function decideKubeletClient(request: SigningRequest): CsrDecision {
   const isRenewal = username === commonName && groups.includes('system:nodes')
   const isBootstrap = username.startsWith('system:bootstrap:') && groups.includes('system:bootstrappers')
   if (!isRenewal && !isBootstrap) return leave(`${username} may not ask for ${commonName}`)
-  return { action: 'approve', message: `${isRenewal ? 'renewal' : 'first client certificate'} of node ${nodeName}` }
+  return isRenewal ? { action: 'approve', message: `renewal of node ${nodeName}` } : { action: 'check-name', nodeName }
 }
 
 function decideWorkerIdentity(request: SigningRequest): CsrDecision {
@@ -175,6 +204,6 @@ function isExactly(actual: readonly string[], expected: readonly string[]): bool
   return actual.length === expected.length && expected.every((member) => actual.includes(member))
 }
 
-function leave(reason: string): CsrDecision {
+function leave(reason: string): CsrVerdict {
   return { action: 'leave', reason }
 }

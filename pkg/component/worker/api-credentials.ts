@@ -29,7 +29,7 @@ export type ApiIdentity = 'token' | 'node' | 'worker'
  */
 const REFUSAL_GRACE_MS = 10_000
 const RETRY_MS = 200
-/** How often a wait for an unreachable API is logged. */
+/** How often a wait is logged. */
 const COMPLAIN_EVERY_MS = 5_000
 
 /** Certificates by signing requests: the node's own with the join token, all others with the node's identity. */
@@ -49,10 +49,16 @@ export class ApiCredentials implements NodeCredentials {
       request.identity === 'node'
         ? ('kubernetes.io/kube-apiserver-client-kubelet' as const)
         : ('kubernetes.io/kube-apiserver-client' as const)
-    return await this.call(async (client) => await requestCertificate(client, request, { signerName, signal }), {
-      as: request.identity === 'node' ? 'token' : 'node',
-      signal,
-    })
+    let complainedAt = -Infinity
+    const onWaiting = (reason: string): void => {
+      if (performance.now() - complainedAt < COMPLAIN_EVERY_MS) return
+      complainedAt = performance.now()
+      this.#log.warn('waiting for a certificate', { certificate: request.commonName, reason })
+    }
+    return await this.call(
+      async (client) => await requestCertificate(client, request, { signerName, signal, onWaiting }),
+      { as: request.identity === 'node' ? 'token' : 'node', signal },
+    )
   }
 
   /**

@@ -1,6 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { createCsr } from '#pkg/certificate/csr.ts'
 import { publicKeyPem } from '#pkg/certificate/key.ts'
+import { csrWaitingAnnotation } from '#pkg/constant/identity.ts'
 import { isAlreadyExists } from '#pkg/kubernetes/errors.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
 import { resources } from '#pkg/kubernetes/resources.ts'
@@ -15,6 +16,14 @@ export type ClientSigner = 'kubernetes.io/kube-apiserver-client-kubelet' | 'kube
 /** Approval and signing take two controllers a few milliseconds each; asking at this rate costs nothing beside that. */
 const POLL_MS = 50
 
+/** How a request is made. */
+export interface RequestOptions {
+  readonly signerName: ClientSigner
+  readonly signal: AbortSignal
+  /** Told at each look why the controllers have not approved it yet, where they say so. */
+  readonly onWaiting: (reason: string) => void
+}
+
 /**
  * Requests a client certificate and waits until it is issued. The name of the request follows from the key and the
  * subject, so that a repeated call, after a kill even, continues with the request that is there.
@@ -24,7 +33,7 @@ const POLL_MS = 50
 export async function requestCertificate(
   client: KubeClient,
   request: CertificateRequest,
-  { signerName, signal }: { readonly signerName: ClientSigner; readonly signal: AbortSignal },
+  { signerName, signal, onWaiting }: RequestOptions,
 ): Promise<string> {
   const name = csrName(request)
   const body = {
@@ -42,6 +51,8 @@ export async function requestCertificate(
     csr ??= await createOrAdopt(client, name, body, signal)
     const issued = issuedCertificate(csr, request)
     if (issued !== undefined) return issued
+    const reason = csr?.metadata.annotations?.[csrWaitingAnnotation]
+    if (reason !== undefined) onWaiting(reason)
     await sleep(POLL_MS, { signal })
     // A request is removed an hour after it was decided, ten minutes after it was left undecided: then ask again.
     csr = await client.find<SigningRequest>(resources.certificateSigningRequests, name, { signal })

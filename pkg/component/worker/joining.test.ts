@@ -16,10 +16,10 @@ import { testWorkerContext } from '#pkg/component/worker/testing/worker-config.t
 import { identityKubeconfig, identityPemFile } from '#pkg/component/worker/layout.ts'
 import { WorkerCertificates } from '#pkg/component/worker/worker-certificates.ts'
 import type { WorkerContext } from '#pkg/component/worker/worker-context.ts'
-import { workerIdentities, type WorkerIdentityName } from '#pkg/constant/identity.ts'
+import { csrWaitingAnnotation, workerIdentities, type WorkerIdentityName } from '#pkg/constant/identity.ts'
 import { fail } from '#pkg/kubernetes/testing/fake-api-server.ts'
 import { parseKubeconfig } from '#pkg/kubernetes/kubeconfig.ts'
-import { silentLogger } from '#pkg/log/logger.ts'
+import { silentLogger, type Logger } from '#pkg/log/logger.ts'
 
 describe('joining', () => {
   let dir: string
@@ -40,14 +40,11 @@ describe('joining', () => {
 
   const start = () => ({ signal: abort.signal, log: silentLogger })
   function credentials(
-    options: { readonly caPem?: string; readonly servers?: readonly string[] } = {},
+    options: { readonly caPem?: string; readonly servers?: readonly string[]; readonly log?: Logger } = {},
   ): ApiCredentials {
-    const { caPem = signing.ca.certPem, servers = [signing.address] } = options
+    const { caPem = signing.ca.certPem, servers = [signing.address], log = silentLogger } = options
     const files = { nodePemFile: join(dir, 'kubelet/pki/kubelet-client-current.pem'), workerPemFile: join(dir, 'none') }
-    return new ApiCredentials(
-      { caPem, servers: () => servers, token: 'abcdef.0123456789abcdef', ...files },
-      { log: silentLogger },
-    )
+    return new ApiCredentials({ caPem, servers: () => servers, token: 'abcdef.0123456789abcdef', ...files }, { log })
   }
 
   it('gets the certificate of the node with the token, and leaves what the kubelet expects', async () => {
@@ -102,6 +99,25 @@ describe('joining', () => {
     assert.equal(csrName(request), csrName({ ...request }))
     assert.notEqual(csrName(request), csrName({ ...request, commonName: 'system:node:w1' }))
     assert.notEqual(csrName(request), csrName({ ...request, keyPem: generateKeyPem() }))
+  })
+
+  it('says what its certificate waits for, and goes on', async () => {
+    const lines: [string, unknown][] = []
+    const warned = Promise.withResolvers<undefined>()
+    const warn = (message: string, fields: unknown): void => {
+      lines.push([message, fields])
+      warned.resolve(undefined)
+    }
+    signing.decide = (csr) => {
+      signing.api.add({ ...csr, metadata: { ...csr.metadata, annotations: { [csrWaitingAnnotation]: 'w0 is alive' } } })
+      return 'wait'
+    }
+    const waiting = testWorkerContext(dir, credentials({ log: { ...silentLogger, warn } }))
+    const started = nodeCertificate(waiting).start(start())
+    await warned.promise
+    signing.decide = () => 'sign'
+    await started
+    assert.deepEqual(lines, [['waiting for a certificate', { certificate: 'system:node:w0', reason: 'w0 is alive' }]])
   })
 
   it('says why a request is denied', async () => {
