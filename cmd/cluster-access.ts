@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
-import { K0sError } from '#pkg/errors/error.ts'
+import { errnoCode, K0sError } from '#pkg/errors/error.ts'
 import { asFileError } from '#pkg/file/errors.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
 import { joinHostPort } from '#pkg/net/ip.ts'
@@ -29,11 +29,19 @@ export async function controllerStatus(vars: CfgVars): Promise<StatusInfo> {
 
 /** A client of the API server with this controller's admin certificate. @throws KubeconfigError */
 export async function adminClient(vars: CfgVars): Promise<KubeClient> {
-  const [{ KubeClient: Client }, { loadKubeconfig }] = await Promise.all([
+  const [{ KubeClient: Client }, { KubeconfigError, loadKubeconfig }] = await Promise.all([
     import('#pkg/kubernetes/client.ts'),
     import('#pkg/kubernetes/kubeconfig.ts'),
   ])
-  return new Client({ ...(await loadKubeconfig(vars.adminKubeconfig)), userAgent: 'k0s-cli' })
+  const path = vars.adminKubeconfig
+  const options = await loadKubeconfig(path).catch((err: unknown) => {
+    if (!(err instanceof KubeconfigError) || errnoCode(err.cause) !== 'ENOENT') throw err
+    throw new KubeconfigError(
+      `there is no ${path} on this host: a controller makes it when it starts; run this command on a controller`,
+      { cause: err.cause },
+    )
+  })
+  return new Client({ ...options, userAgent: 'k0s-cli' })
 }
 
 /** The cluster's certificate authority. @throws FileError */

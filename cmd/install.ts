@@ -110,17 +110,17 @@ async function install(
       import('#pkg/supervisor/run-program.ts'),
       import('#pkg/install/errors.ts'),
     ])
+  const environment = parseEnvironment(flags.env, io.env)
   const executable = resolve(io.self)
   const handedOn = given.filter(({ name }) => !Object.hasOwn(serviceFlags, name))
   const roleFlags = handedOn.map(({ name, value }) => `--${name}=${value}`)
   const init = await detectInitSystem()
   if (init === undefined) {
-    const command = await foregroundCommand([executable, role, ...roleFlags], args)
+    const command = await foregroundCommand([executable, role, ...roleFlags], { args, environment })
     throw new NoInitSystemError(
       `this host runs no init system that k0s knows (systemd or OpenRC), nothing was changed; run k0s in the foreground: ${command}`,
     )
   }
-  const environment = parseEnvironment(flags.env, io.env)
   const token = await joinToken(role, { argument: args[0], file: flags['token-file'], environment, io })
   const result = await installService(
     {
@@ -187,8 +187,12 @@ async function controllerUsers(flags: Invocation<typeof controllerFlags>['flags'
   return Object.values(spec.installConfig.users)
 }
 
-/** A command line to copy; the token is not repeated. */
-async function foregroundCommand(words: readonly string[], args: readonly string[]): Promise<string> {
+/** A command line to copy; neither the token nor values of the environment are repeated. */
+async function foregroundCommand(
+  words: readonly string[],
+  { args, environment }: { readonly args: readonly string[]; readonly environment: Readonly<Record<string, string>> },
+): Promise<string> {
   const { shellWord } = await import('#pkg/install/quote.ts')
-  return [...words.map(shellWord), ...args.map(() => `<${joinTokenArg.name}>`)].join(' ')
+  const variables = Object.keys(environment).map((name) => `${name}=<value>`)
+  return [...variables, ...words.map(shellWord), ...args.map(() => `<${joinTokenArg.name}>`)].join(' ')
 }

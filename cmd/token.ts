@@ -111,7 +111,7 @@ async function createJoinToken(vars: CfgVars, role: (typeof roles)[number], expi
   const { SingleNode } = await controllerStatus(vars)
   if (SingleNode) {
     throw new TokenError(
-      'this is a single node (--single), which nothing can join; start a controller without --single',
+      'this is a single node (--single), which nothing can join; "k0s datastore migrate" moves it to etcd, and others can join it without --single then',
     )
   }
   const server = await publicUrl(vars, role === 'worker' ? 'api' : 'join')

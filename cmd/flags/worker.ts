@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { FlagValueError, type Flag, type FlagTable, type FlagValues } from '#cmd/flags/flag.ts'
 import * as flag from '#cmd/flags/kinds.ts'
 import { defaultKubeletRootDir } from '#pkg/config/cfg-vars.ts'
@@ -72,8 +73,8 @@ function criSocket(): Flag<string | undefined> {
     parse: (value) => {
       const [, socket] = /^remote:(.+)$/.exec(value) ?? []
       if (socket === undefined) throw new FlagValueError()
-      // The kubelet takes a URL only.
-      return socket.startsWith('/') ? `remote:unix://${socket}` : value
+      // The kubelet takes a URL only, and has another working directory than whoever installs a service.
+      return socket.includes('://') ? value : `remote:unix://${resolve(socket)}`
     },
   }
 }
