@@ -3,6 +3,7 @@ import { describe, it, beforeEach, afterEach } from 'mocha'
 import { once } from 'node:events'
 import { KubeClient } from '#pkg/kubernetes/client.ts'
 import { LeaderElection } from '#pkg/kubernetes/leader.ts'
+import type { Lease } from '#pkg/kubernetes/lease.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import { fail, FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
@@ -25,11 +26,14 @@ describe('LeaderElection', () => {
     await server.stop()
   })
 
-  const campaign = async (identity: string, signal = stop.signal): Promise<void> => {
+  const campaign = async (
+    identity: string,
+    { signal = stop.signal, client: by = client }: { signal?: AbortSignal; client?: KubeClient } = {},
+  ): Promise<void> => {
     const timing = { leaseDurationMs: 300, renewDeadlineMs: 200, retryPeriodMs: 20 }
     const election = new LeaderElection(
       { namespace: 'kube-system', name: 'k0s', identity, ...timing },
-      { client, log: silentLogger },
+      { client: by, log: silentLogger },
     )
     await election.run(signal, async (leading) => {
       leaders.push(identity)
@@ -40,7 +44,7 @@ describe('LeaderElection', () => {
 
   it('lets one lead at a time and hands over at once on a clean stop', async () => {
     const first = new AbortController()
-    const a = campaign('a', first.signal)
+    const a = campaign('a', { signal: first.signal })
     await until(() => leaders.length === 1)
     const b = campaign('b')
     await new Promise((resolve) => setTimeout(resolve, 60))
@@ -51,6 +55,49 @@ describe('LeaderElection', () => {
     assert.deepEqual(leaders, ['a', '-a', 'b'])
     stop.abort(new Error('stop'))
     await b
+  })
+
+  const holder = (): unknown => {
+    const lease = server.find(inNamespace(resources.leases, 'kube-system'), 'k0s')
+    return (lease?.['spec'] as { holderIdentity?: string } | undefined)?.holderIdentity
+  }
+
+  for (const [method, what] of [
+    ['POST', 'acquisition'],
+    ['PUT', 'renewal'],
+  ] as const) {
+    it(`gives the lease back although its ${what} is under way when it stops`, async () => {
+      const [underWay, stopping] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
+      server.intercept = async (request) => {
+        if (request.method !== method) return false
+        underWay.resolve(undefined)
+        await stopping.promise
+        return false
+      }
+      const running = campaign('a')
+      await underWay.promise
+      stop.abort(new Error('stop'))
+      stopping.resolve(undefined)
+      await running
+      assert.equal(holder(), '')
+    })
+  }
+
+  it('gives the lease back although a late renewal comes between', async () => {
+    let conflicts = 0
+    server.intercept = ({ method, body }, response) => {
+      const isRelease = method === 'PUT' && (body as Lease).spec?.holderIdentity === ''
+      if (!isRelease || conflicts > 0) return false
+      conflicts += 1
+      fail(response, 409, 'Conflict', 'the object has been modified')
+      return true
+    }
+    const running = campaign('a')
+    await until(() => leaders.length === 1)
+    stop.abort(new Error('stop'))
+    await running
+    assert.equal(conflicts, 1)
+    assert.equal(holder(), '')
   })
 
   it('stops leading as soon as the lease is seen to be with another', async () => {
@@ -119,14 +166,17 @@ describe('LeaderElection', () => {
   it('stops leading before the lease can expire when it cannot be renewed', async () => {
     const a = campaign('a')
     await until(() => leaders.length === 1)
-    const startedAt = performance.now()
-    server.intercept = (_request, response) => (fail(response, 500, 'InternalError', 'no store'), true)
-    await until(() => leaders.length === 2)
-    assert.ok(performance.now() - startedAt < 300)
-    server.intercept = () => false
+    const other = new KubeClient({ server: server.url, userAgent: 'b' })
+    const b = campaign('b', { client: other })
+    server.intercept = ({ headers }, response) => {
+      if (headers['user-agent'] === 'b') return false
+      fail(response, 500, 'InternalError', 'no store')
+      return true
+    }
     await until(() => leaders.length === 3)
+    assert.deepEqual(leaders, ['a', '-a', 'b'])
     stop.abort(new Error('stop'))
-    await a
-    assert.deepEqual(leaders, ['a', '-a', 'a', '-a'])
+    await Promise.all([a, b])
+    other.close()
   })
 })

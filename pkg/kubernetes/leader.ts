@@ -2,6 +2,7 @@ import { errorMessage } from '#pkg/errors/error.ts'
 import { backoffMs } from '#pkg/lifecycle/backoff.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
+import { withGrace } from '#pkg/lifecycle/grace.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import type { KubeClient } from '#pkg/kubernetes/client.ts'
 import { isAlreadyExists, isConflict } from '#pkg/kubernetes/errors.ts'
@@ -24,12 +25,16 @@ export interface LeaderElectionOptions {
   readonly retryPeriodMs?: number | undefined
 }
 
+/** What a call that is under way gets when the campaign ends: a write that is cut off may have been made all the same. */
+const STOP_GRACE_MS = 1_000
+const RELEASE_MS = 2_000
+
 /**
  * Leader election over a coordination.k8s.io Lease.
  *
  * INVARIANTS: `lead` runs at most once at a time, and its signal aborts no later than `renewDeadlineMs` after the last
- * renewal, before any other candidate may take the lease (`leaseDurationMs`). Another's expiry is judged by when *we*
- * last saw the lease change, never by comparing clocks.
+ * renewal was asked for, before any other candidate may take the lease (`leaseDurationMs`). Another's expiry is judged by
+ * when *we* last saw the lease change, never by comparing clocks. A lease that may be ours is given back at the end.
  */
 export class LeaderElection {
   readonly #client: KubeClient
@@ -59,10 +64,12 @@ export class LeaderElection {
    */
   async run(signal: AbortSignal, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const stopped = (): boolean => signal.aborted
-    const { retryPeriodMs } = this.#options
+    const { retryPeriodMs, renewDeadlineMs } = this.#options
     for (let failures = 0; !stopped();) {
-      const attempt = await this.#tryAcquire(signal)
-      if (attempt === 'acquired') await this.#leadWhileRenewed(signal, lead)
+      const askedAtMs = performance.now()
+      const attempt = await this.#tryAcquire(signal, renewDeadlineMs)
+      if (attempt !== 'held' && stopped()) await this.#release()
+      else if (attempt === 'acquired') await this.#leadWhileRenewed(signal, { askedAtMs, lead })
       failures = attempt === 'failed' ? failures + 1 : 0
       // A lease that another holds is asked for in peace; an API server that is just starting, more often.
       const pauseMs = failures === 0 ? retryPeriodMs : backoffMs(failures - 1, { initialMs: 100, maxMs: retryPeriodMs })
@@ -70,13 +77,16 @@ export class LeaderElection {
     }
   }
 
-  async #leadWhileRenewed(signal: AbortSignal, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async #leadWhileRenewed(
+    signal: AbortSignal,
+    { askedAtMs, lead }: { readonly askedAtMs: number; readonly lead: (signal: AbortSignal) => Promise<void> },
+  ): Promise<void> {
     const leading = new AbortController()
     const onStop = (): void => leading.abort(signal.reason)
     signal.addEventListener('abort', onStop, { once: true })
     if (signal.aborted) onStop()
     this.#log.debug('leading')
-    const renewing = this.#renew(leading)
+    const renewing = this.#renew(leading, askedAtMs)
     try {
       await lead(leading.signal)
     } catch (err) {
@@ -90,19 +100,19 @@ export class LeaderElection {
   }
 
   /** Renews until `leading` aborts; aborts it when the deadline passes without a renewal or the lease went to another. */
-  async #renew(leading: AbortController): Promise<void> {
+  async #renew(leading: AbortController, acquiredAtMs: number): Promise<void> {
     const { retryPeriodMs, renewDeadlineMs } = this.#options
     const { signal } = leading
     const stopped = (): boolean => signal.aborted
-    let renewedAtMs = performance.now()
-    while (!stopped()) {
+    for (let renewedAtMs = acquiredAtMs; !stopped();) {
       await sleep(retryPeriodMs, { signal }).catch(() => undefined)
       if (stopped()) return
-      const leftMs = renewDeadlineMs - (performance.now() - renewedAtMs)
-      const renewed =
-        leftMs > 0 && (await withDeadline(signal, leftMs, (inner) => this.#tryAcquire(inner)).catch(() => 'failed'))
+      const askedAtMs = performance.now()
+      const leftMs = renewDeadlineMs - (askedAtMs - renewedAtMs)
+      const renewed = leftMs > 0 && (await this.#tryAcquire(signal, leftMs))
+      if (stopped()) return
       const late = performance.now() - renewedAtMs >= renewDeadlineMs - retryPeriodMs
-      if (renewed === 'acquired') renewedAtMs = performance.now()
+      if (renewed === 'acquired') renewedAtMs = askedAtMs
       else if (renewed === 'held' || late) {
         this.#log.warn('lease lost')
         leading.abort(new Error(`lease ${this.#options.name} could not be renewed`))
@@ -110,10 +120,11 @@ export class LeaderElection {
     }
   }
 
-  /** One attempt to get or renew the lease. */
-  async #tryAcquire(signal: AbortSignal): Promise<'acquired' | 'held' | 'failed'> {
+  /** One attempt to get or renew the lease; one that failed may have been made all the same. */
+  async #tryAcquire(signal: AbortSignal, timeoutMs: number): Promise<'acquired' | 'held' | 'failed'> {
     try {
-      return (await this.#acquire(signal)) ? 'acquired' : 'held'
+      const limits = { timeoutMs, graceMs: STOP_GRACE_MS }
+      return (await withGrace(signal, limits, (inner) => this.#acquire(inner))) ? 'acquired' : 'held'
     } catch (thrown) {
       const lostRace = isConflict(thrown) || isAlreadyExists(thrown)
       if (!lostRace && !signal.aborted) this.#log.debug('lease not reachable', { err: errorMessage(thrown) })
@@ -159,19 +170,26 @@ export class LeaderElection {
   /** Lets the next candidate in at once; best effort, the lease expires anyway. */
   async #release(): Promise<void> {
     try {
-      await withDeadline(undefined, 2_000, async (signal) => {
-        const lease = await this.#client.find<Lease>(this.#ref, this.#options.name, { signal })
-        if (lease?.spec?.holderIdentity !== this.#options.identity) return
-        const { name } = this.#options
-        await this.#client.replace(
-          this.#ref,
-          name,
-          { ...lease, spec: { ...lease.spec, holderIdentity: '' } },
-          { signal },
-        )
+      await withDeadline(undefined, RELEASE_MS, async (signal) => {
+        while (!(await this.#tryRelease(signal))) signal.throwIfAborted()
       })
     } catch (thrown) {
       this.#log.debug('lease not released', { err: errorMessage(thrown) })
+    }
+  }
+
+  /** False when something came between, as a renewal that was cut off: the lease may be ours still. */
+  async #tryRelease(signal: AbortSignal): Promise<boolean> {
+    const { name, identity } = this.#options
+    const lease = await this.#client.find<Lease>(this.#ref, name, { signal })
+    if (lease?.spec?.holderIdentity !== identity) return true
+    const free = { ...lease, spec: { ...lease.spec, holderIdentity: '' } }
+    try {
+      await this.#client.replace(this.#ref, name, free, { signal })
+      return true
+    } catch (thrown) {
+      if (isConflict(thrown)) return false
+      throw thrown
     }
   }
 }
