@@ -94,6 +94,11 @@ export class EtcdClient implements AsyncDisposable {
     }
   }
 
+  /** Makes another voting member lead; only the leader can be asked. @throws EtcdError when that one does not take over in time */
+  async moveLeader(id: string): Promise<void> {
+    await failing('let another member of etcd lead', () => this.#client.maintenance.moveLeader({ targetID: id }))
+  }
+
   /** Gives the space of removed data back to the disk; the member does not serve meanwhile. @throws EtcdError */
   async defragment(): Promise<void> {
     await failing('defragment etcd', () =>

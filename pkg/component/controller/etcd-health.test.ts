@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { slowDisk, syncsOf } from '#pkg/component/controller/etcd-health.ts'
+import { leads, slowDisk, syncsOf } from '#pkg/component/controller/etcd-health.ts'
 
 const METRICS = `# TYPE etcd_disk_wal_fsync_duration_seconds histogram
 etcd_disk_wal_fsync_duration_seconds_bucket{le="0.001"} 17
@@ -11,6 +11,11 @@ describe("the health of etcd's disk", () => {
   it('is in its metrics', () => {
     assert.deepEqual(syncsOf(METRICS), { count: 42, seconds: 0.15 })
     assert.equal(syncsOf('something else'), undefined)
+  })
+
+  it('matters most where the leader is', () => {
+    assert.equal(leads(`${METRICS}etcd_server_is_leader 1\n`), true)
+    assert.equal(leads(`${METRICS}etcd_server_is_leader 0\n`), false)
   })
 
   it('is bad when its writes are slow, and unknown when there were few', () => {

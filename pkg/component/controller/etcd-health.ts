@@ -4,6 +4,11 @@ export interface Syncs {
   readonly seconds: number
 }
 
+/** Whether the member that these are of leads. Pure. */
+export function leads(metrics: string): boolean {
+  return /^etcd_server_is_leader 1$/m.test(metrics)
+}
+
 /** etcd's heartbeat: a leader whose disk takes longer is late with everything. */
 const SLOW_MS = 100
 /** Fewer writes say nothing of a disk. */

@@ -1,4 +1,5 @@
-import { MIN_SYNCS, slowDisk, syncsOf, type Syncs } from '#pkg/component/controller/etcd-health.ts'
+import { HandOver } from '#pkg/component/controller/etcd-hand-over.ts'
+import { leads, MIN_SYNCS, slowDisk, syncsOf, type Syncs } from '#pkg/component/controller/etcd-health.ts'
 import { Warnings } from '#pkg/component/controller/warnings.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import type { EtcdMember } from '#pkg/etcd/member.ts'
@@ -15,16 +16,30 @@ export interface EtcdWatchOptions {
   readonly tls: () => EtcdTls
 }
 
+interface WatchContext {
+  readonly signal: AbortSignal
+  readonly log: Logger
+}
+
 const LOOK_EVERY_MS = 10_000
+/** Where others could lead: all of them wait for the disk of a leader. */
+const LOOK_AT_DISK_EVERY_MS = 3_000
+/** A disk that was slow so lately is not taken for a good one. */
+const SLOW_STANDS_MS = 20_000
 const ANSWER_MS = 2_000
 
-/** Looks for what makes a member of etcd sick before it stops serving, or while it does not: its disk, and its links. */
+/**
+ * Looks for what makes a member of etcd sick before it stops serving, or while it does not: its disk, and its links. One that leads
+ * with a slow disk lets another one lead.
+ */
 export class EtcdWatch {
   readonly #options: EtcdWatchOptions
   readonly #warnings = new Warnings()
+  readonly #handOver = new HandOver({ moveLeader: (id) => this.#moveLeader(id) })
   /** The members as they were known last. */
   members: readonly EtcdMember[] = []
   #last: Syncs | undefined
+  #slowAtMs = -Infinity
 
   constructor(options: EtcdWatchOptions) {
     this.#options = options
@@ -34,15 +49,10 @@ export class EtcdWatch {
     return this.#warnings.list()
   }
 
-  /** Looks every 10 s until `signal` aborts. */
-  async run({ signal, log }: { readonly signal: AbortSignal; readonly log: Logger }): Promise<void> {
+  /** Until `signal` aborts. */
+  async run(context: WatchContext): Promise<void> {
     this.#warnings.clear()
-    for (;;) {
-      await sleep(LOOK_EVERY_MS, { signal })
-      const [syncs, silent] = await Promise.all([this.#syncs(signal), this.#silentMembers(signal)])
-      if (syncs !== undefined) this.#judgeDisk(syncs, log)
-      this.#warnings.set('members', silent.length === 0 ? undefined : `it does not reach ${silent.join(', ')}`, log)
-    }
+    await Promise.all([this.#watchDisk(context), this.#watchLinks(context)])
   }
 
   /** Why etcd does not serve: a member without a leader mostly lacks links, so it says which. */
@@ -54,31 +64,72 @@ export class EtcdWatch {
     return new ProbeError(`etcd has no leader: ${why}`, { cause: err })
   }
 
-  #judgeDisk(syncs: Syncs, log: Logger): void {
+  async #watchLinks({ signal, log }: WatchContext): Promise<void> {
+    for (;;) {
+      await sleep(LOOK_EVERY_MS, { signal })
+      const silent = await this.#silentMembers(signal)
+      this.#warnings.set('members', silent.length === 0 ? undefined : `it does not reach ${silent.join(', ')}`, log)
+    }
+  }
+
+  async #watchDisk({ signal, log }: WatchContext): Promise<void> {
+    for (;;) {
+      await sleep(this.members.length > 1 ? LOOK_AT_DISK_EVERY_MS : LOOK_EVERY_MS, { signal })
+      const metrics = await this.#metrics(signal)
+      const syncs = metrics === undefined ? undefined : syncsOf(metrics)
+      if (metrics === undefined || syncs === undefined) continue
+      const isSlow = this.#judgeDisk(syncs, log)
+      if (isSlow && leads(metrics)) await this.#handOver.to((await this.#otherMembers(signal)).answering, log)
+    }
+  }
+
+  /** Whether the writes since the last look were slow. */
+  #judgeDisk(syncs: Syncs, log: Logger): boolean {
     // They count from the beginning after a start of etcd.
     if (this.#last === undefined || syncs.count < this.#last.count) this.#last = syncs
-    if (syncs.count - this.#last.count < MIN_SYNCS) return // the next look counts these, too
-    this.#warnings.set('disk', slowDisk(this.#last, syncs), log)
+    if (syncs.count - this.#last.count < MIN_SYNCS) return false // the next look counts these, too
+    const slow = slowDisk(this.#last, syncs)
     this.#last = syncs
+    if (slow !== undefined) this.#slowAtMs = performance.now()
+    const stands = performance.now() - this.#slowAtMs < SLOW_STANDS_MS
+    if (slow !== undefined || !stands) this.#warnings.set('disk', slow, log)
+    return slow !== undefined
+  }
+
+  async #moveLeader(id: string): Promise<void> {
+    const { clientUrl, tls } = this.#options
+    const { EtcdClient } = await import('#pkg/etcd/client.ts')
+    await using client = new EtcdClient({ endpoints: [clientUrl], tls: tls(), requestTimeoutMs: ANSWER_MS })
+    await client.moveLeader(id)
   }
 
   /** Names of the other members that do not answer at their peer ports. @throws the reason of `signal` */
   async #silentMembers(signal: AbortSignal): Promise<readonly string[]> {
+    const { silent } = await this.#otherMembers(signal)
+    return silent.length === 0 ? [] : await this.#stillMembers(silent, signal)
+  }
+
+  /** The other members, by whether they answer at their peer ports; of those that do not the URLs. @throws the reason of `signal` */
+  async #otherMembers(
+    signal: AbortSignal,
+  ): Promise<{ readonly answering: readonly EtcdMember[]; readonly silent: readonly string[] }> {
     const { peerUrl, tls } = this.#options
     const others = this.members.filter(({ peerUrls }) => !peerUrls.includes(peerUrl))
     const answers = await Promise.all(
       others.map(async ({ peerUrls: [url = ''] }) => {
         try {
           await withDeadline(signal, ANSWER_MS, (deadline) => assertPeerAnswers(url, { tls: tls(), signal: deadline }))
-          return []
+          return true
         } catch {
           signal.throwIfAborted()
-          return [url]
+          return false
         }
       }),
     )
-    const silent = answers.flat()
-    return silent.length === 0 ? [] : await this.#stillMembers(silent, signal)
+    return {
+      answering: others.filter((_, i) => answers[i]),
+      silent: others.filter((_, i) => !answers[i]).map(({ peerUrls: [url = ''] }) => url),
+    }
   }
 
   /** Those of `urls` that belong to members also now, by name: one that left is not missed. @throws the reason of `signal` */
@@ -98,14 +149,12 @@ export class EtcdWatch {
   }
 
   /** Undefined when etcd does not answer: whoever probes it says why. @throws the reason of `signal` */
-  async #syncs(signal: AbortSignal): Promise<Syncs | undefined> {
+  async #metrics(signal: AbortSignal): Promise<string | undefined> {
     const { clientUrl, tls } = this.#options
     const { caPem: ca, certPem: cert, keyPem: key } = tls()
     const url = `${clientUrl}/metrics`
     try {
-      return syncsOf(
-        await withDeadline(signal, ANSWER_MS, (deadline) => probeHttp(url, { signal: deadline, ca, cert, key })),
-      )
+      return await withDeadline(signal, ANSWER_MS, (deadline) => probeHttp(url, { signal: deadline, ca, cert, key }))
     } catch {
       signal.throwIfAborted()
       return undefined

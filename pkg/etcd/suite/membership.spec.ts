@@ -3,10 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { admitMember } from '#pkg/etcd/admit.ts'
-import { MembershipRefusedError } from '#pkg/etcd/errors.ts'
+import { EtcdError, MembershipRefusedError } from '#pkg/etcd/errors.ts'
 import { assertPeerAnswers, fetchMembers } from '#pkg/etcd/peer.ts'
 import { TestMember, testAuthority, testTls } from '#pkg/etcd/testing/member.ts'
 import { sizesOf } from '#pkg/component/controller/etcd-defragment.ts'
+import { leads, syncsOf } from '#pkg/component/controller/etcd-health.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
 
@@ -86,6 +87,8 @@ describe('members of etcd', () => {
     const { certPem: cert, keyPem: key, caPem } = tls
     const metrics = await probeHttp(`${first.clientUrl}/metrics`, { signal: signal(), ca: caPem, cert, key })
     assert.deepEqual(sizesOf(metrics), { total: sizeBytes, inUse: sizeInUseBytes })
+    assert.ok(leads(metrics))
+    assert.ok((syncsOf(metrics)?.count ?? 0) > 0)
     await client.defragment()
     assert.ok((await client.status()).sizeBytes <= sizeBytes)
   })
@@ -109,6 +112,17 @@ describe('members of etcd', () => {
     await second.start(await admit(second))
     assert.equal(await stateOf(second), 'voter')
     assert.equal((await fetchMembers(second.peerUrl, { tls, signal: signal() })).length, 3)
+  })
+
+  it('let another one lead', async () => {
+    await using clients = new AsyncDisposableStack()
+    const asked = [first, second, third].map((member) => clients.use(member.client()))
+    const states = await Promise.all(asked.map((client) => client.status()))
+    const at = states.findIndex(({ memberId, leaderId }) => memberId === leaderId)
+    const [leader, next] = [asked[at]!, states[(at + 1) % 3]!.memberId]
+    await leader.moveLeader(next)
+    assert.equal((await leader.status()).leaderId, next)
+    await assert.rejects(leader.moveLeader(states[at]!.memberId), EtcdError)
   })
 
   it('are refused without a quorum', async () => {
