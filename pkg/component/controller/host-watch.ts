@@ -28,6 +28,7 @@ export class HostWatch implements Component {
   readonly #warnings = new Warnings()
   /** The last readings, oldest first. */
   #segments: readonly Segments[] = []
+  #losesPackets = false
   #clockMs = 0
   #steppedAt: number | undefined
 
@@ -43,6 +44,7 @@ export class HostWatch implements Component {
   start({ log }: StartContext): Promise<void> {
     this.#warnings.clear()
     this.#segments = []
+    this.#losesPackets = false
     this.#clockMs = clockDistanceMs()
     this.#background.begin(async (signal) => {
       for (;;) {
@@ -67,9 +69,10 @@ export class HostWatch implements Component {
     if (free) this.#warnings.set('disk', littleSpace(this.#dir, free.bavail * free.bsize), log)
     const segments = await readSegments()
     if (segments === undefined) return
-    const [oldest = segments] = this.#segments
-    this.#warnings.set('network', lostPackets(oldest, segments), log)
-    this.#segments = [...this.#segments, segments].slice(-LOSS_LOOKS)
+    this.#segments = [...this.#segments, segments].slice(-LOSS_LOOKS - 1)
+    const lost = lostPackets(this.#segments, this.#losesPackets)
+    this.#losesPackets = lost !== undefined
+    this.#warnings.set('network', lost, log)
   }
 
   #lookAtClock(log: Logger): void {
