@@ -1,5 +1,5 @@
-import { mkdir, open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, open, rm, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { must } from '#inttest/common/run.ts'
 
 /** How a disk is made. */
@@ -10,6 +10,9 @@ export interface DiskOptions {
   /** Where it is mounted; default: beside its file. */
   readonly path?: string
 }
+
+/** What the last blocks are found with: others may take some meanwhile, and so do the file's own extents. */
+const WRITTEN_BYTES = 8 * 1024 * 1024
 
 /** A file system in a file, mounted on a loop device until it is disposed of. */
 export class Disk implements AsyncDisposable {
@@ -66,9 +69,11 @@ export class Disk implements AsyncDisposable {
   }
 }
 
-/** Takes all the space that is left, to the last block. */
+/** Takes all the space that is left, to the last block. Most of it is only set aside: nobody else on the machine waits for its disk. */
 export async function fill(path: string): Promise<void> {
-  const file = await open(path, 'w')
+  const { bavail, bsize } = await statfs(dirname(path))
+  await must(['fallocate', '--length', String(Math.max(bsize, bavail * bsize - WRITTEN_BYTES)), path])
+  const file = await open(path, 'a')
   try {
     for (let size = 1024 * 1024; size >= 512;) {
       try {

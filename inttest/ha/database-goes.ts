@@ -27,7 +27,7 @@ export async function databaseGoes(cluster: Cluster, writer: LoopbackWriter, { h
   if (how === 'stop') {
     await database.stop()
     for (const host of controllers) {
-      await eventually(`${host.name} says what it waits for`, 30_000, async () => {
+      await eventually(`${host.name} says what it waits for`, 60_000, async () => {
         const { stdout } = await host.k0s(['status'])
         assert.match(stdout, /^Components: .*kine: the database does not serve: /m)
       })
@@ -38,7 +38,7 @@ export async function databaseGoes(cluster: Cluster, writer: LoopbackWriter, { h
   await database.start()
   await writesGoOn(writer)
   const gapMs = await writer.longestGapMs(beganMs - 1_000)
-  await eventually('all serve again', 90_000, async () => {
+  await eventually('all serve again', 180_000, async () => {
     for (const host of controllers) {
       await serves(host)
       const { code, stderr } = await host.k0s(['status', '--wait-ready', '--timeout', '1s'])

@@ -31,17 +31,17 @@ for (const database of ['postgres', 'mariadb'] as const) {
       for (const [index, host] of cluster.controllers.entries()) {
         it(`survive a ${how} of controller-${String(index)}`, async () => {
           await killAndReturn(cluster, writer, { host, how })
-          await eventually('both serve again', 60_000, async () => {
+          await eventually('both serve again', 120_000, async () => {
             for (const each of cluster.controllers) await serves(each)
           })
-        }).timeout(300_000)
+        }).timeout(600_000)
       }
     }
 
     for (const how of ['kill -9', 'stop'] as const) {
       it(`survive a ${how} of ${database}, and say what they wait for`, async () => {
         await databaseGoes(cluster, writer, { how, serves })
-      }).timeout(300_000)
+      }).timeout(600_000)
     }
 
     it('lose no acknowledged write', () => writer.verify())

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Cluster } from '#inttest/common/cluster.ts'
+import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { checkout } from '#inttest/common/names.ts'
 
@@ -23,13 +24,15 @@ async function status(host: Host): Promise<{ readonly id: string; readonly leade
   return { id: String(first?.Status.header.member_id), leader: String(first?.Status.leader) }
 }
 
-/** The controller whose etcd leads. */
+/** The controller whose etcd leads; elections are waited for. */
 export async function etcdLeader({ controllers }: Cluster): Promise<Host> {
-  for (const host of controllers) {
-    const { id, leader } = await status(host)
-    if (id === leader) return host
-  }
-  throw new Error('no member of etcd leads')
+  return await eventually('a member of etcd leads', 60_000, async () => {
+    for (const host of controllers) {
+      const { id, leader } = await status(host)
+      if (id === leader) return host
+    }
+    throw new Error('none does')
+  })
 }
 
 /** Makes the etcd of `host` lead. */

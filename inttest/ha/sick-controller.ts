@@ -7,7 +7,7 @@ import type { Host } from '#inttest/common/host.ts'
 import { inSeconds } from '#inttest/ha/surviving.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
 
-/** A controller says in `k0s status`, and in one line of its log, what it has. */
+/** A controller says in `k0s status` what it has. */
 export async function saysWhatItHas(host: Host, line: RegExp): Promise<void> {
   const beganMs = monotonicMs()
   const said = await eventually(`k0s status on ${host.name} names it`, 120_000, async () => {
@@ -28,7 +28,7 @@ export async function logged(host: Host, line: RegExp): Promise<readonly string[
 /** All controllers are ready, and etcd has all its members in the eyes of each; tells how long that took. */
 export async function heals(cluster: Cluster, beganMs: number): Promise<void> {
   const names = cluster.controllers.map(({ name }) => name)
-  await eventually('all controllers are well', 120_000, async () => {
+  await eventually('all controllers are well', 240_000, async () => {
     for (const host of cluster.controllers) {
       const { stdout, stderr, code } = await host.k0s(['etcd', 'member-list'])
       assert.equal(code, 0, stderr)

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { admitMember } from '#pkg/etcd/admit.ts'
+import type { EtcdStatus } from '#pkg/etcd/client.ts'
 import { EtcdError, MembershipRefusedError } from '#pkg/etcd/errors.ts'
 import { assertPeerAnswers, fetchMembers } from '#pkg/etcd/peer.ts'
 import { TestMember, testAuthority, testTls } from '#pkg/etcd/testing/member.ts'
@@ -115,11 +116,15 @@ describe('members of etcd', () => {
   })
 
   it('let another one lead', async () => {
-    await using clients = new AsyncDisposableStack()
-    const asked = [first, second, third].map((member) => clients.use(member.client()))
-    const states = await Promise.all(asked.map((client) => client.status()))
+    const members = [first, second, third]
+    const state = async (member: TestMember): Promise<EtcdStatus> => {
+      await using client = member.client()
+      return await client.status()
+    }
+    const states = await Promise.all(members.map((member) => member.eventually('it serves', () => state(member))))
     const at = states.findIndex(({ memberId, leaderId }) => memberId === leaderId)
-    const [leader, next] = [asked[at]!, states[(at + 1) % 3]!.memberId]
+    const next = states[(at + 1) % 3]!.memberId
+    await using leader = members[at]!.client()
     await leader.moveLeader(next)
     assert.equal((await leader.status()).leaderId, next)
     await assert.rejects(leader.moveLeader(states[at]!.memberId), EtcdError)
