@@ -71,6 +71,8 @@ export interface DeleteOptions extends CallOptions {
   readonly propagationPolicy?: 'Background' | 'Foreground' | 'Orphan' | undefined
   /** Delete only this very object, not a namesake made later. */
   readonly uid?: string | undefined
+  /** Delete only this very state of it; `isConflict` when it has changed. */
+  readonly resourceVersion?: string | undefined
 }
 
 /** Body of `request`. */
@@ -196,8 +198,9 @@ export class KubeClient {
 
   /** Deletes the object; `isNotFound` when it was not there. */
   async delete(ref: ResourceRef, name: string, options: DeleteOptions = {}): Promise<void> {
-    const { propagationPolicy = 'Background', uid, signal } = options
-    const body = { propagationPolicy, ...(uid === undefined ? {} : { preconditions: { uid } }) }
+    const { propagationPolicy = 'Background', uid, resourceVersion, signal } = options
+    const isConditional = uid !== undefined || resourceVersion !== undefined
+    const body = { propagationPolicy, ...(isConditional ? { preconditions: { uid, resourceVersion } } : {}) }
     await this.request('DELETE', resourcePath(ref, name), { body, signal })
   }
 

@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'mocha'
-import { controllerFacts, controllerLease, type ControllerFacts } from '#pkg/component/cluster/controller-lease.ts'
-import { leftControllers } from '#pkg/component/cluster/left-controllers.ts'
+import {
+  controllerFacts,
+  controllerLease,
+  controllerLeaseRef,
+  type ControllerFacts,
+} from '#pkg/component/cluster/controller-lease.ts'
+import { leftControllers, removeWhoLeft } from '#pkg/component/cluster/left-controllers.ts'
 import { apiServers } from '#pkg/component/cluster/worker-config.ts'
+import { KubeClient } from '#pkg/kubernetes/client.ts'
+import { FakeApiServer } from '#pkg/kubernetes/testing/fake-api-server.ts'
+import { silentLogger } from '#pkg/log/logger.ts'
 
 const facts: ControllerFacts = {
   name: 'c0',
@@ -44,11 +52,29 @@ describe('controllers of a cluster', () => {
   })
 
   it('have left when etcd does not know them, or after an hour without etcd', () => {
-    const silent = (name: string, ms: number) => ({ ...facts, name, silentMs: () => ms })
+    const silent = (name: string, ms: number) => ({ ...facts, name, silentMs: () => ms, version: () => '' })
     const names = (members: readonly string[] | undefined): readonly string[] =>
       leftControllers([silent('c0', 30_000), silent('c1', 3_600_001)], members).map(({ name }) => name)
     assert.deepEqual(names(['c0']), ['c1'])
     assert.deepEqual(names(['c0', 'c1']), [])
     assert.deepEqual(names(undefined), ['c1'])
+  })
+
+  it('lose their leases once they have left, but not when they come back just then', async () => {
+    await using server = await FakeApiServer.start()
+    const client = new KubeClient({ server: server.url })
+    const known = ['c0', 'c1'].map((name) => {
+      const { metadata } = server.add(controllerLease({ ...facts, name }, now))
+      return { ...facts, name, silentMs: () => 30_000, version: () => metadata.resourceVersion ?? '' }
+    })
+    const isThere = (name: string): boolean => server.find(controllerLeaseRef, `k0s-ctrl-${name}`) !== undefined
+    const memberNames = (): Promise<readonly string[]> => {
+      server.add(controllerLease({ ...facts, name: 'c1' }, new Date(now.getTime() + 10_000)))
+      return Promise.resolve([])
+    }
+    const { signal } = new AbortController()
+    await removeWhoLeft({ controllers: { all: () => known }, memberNames }, { client, signal, log: silentLogger })
+    client.close()
+    assert.deepEqual([isThere('c0'), isThere('c1')], [false, true])
   })
 })

@@ -14,6 +14,8 @@ import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
 export interface KnownController extends ControllerFacts {
   /** How long ago its lease was last seen to change, milliseconds. */
   silentMs(): number
+  /** Resource version of its lease as it was last seen: a function, since it is no news of the controller. */
+  version(): string
 }
 
 /**
@@ -68,7 +70,9 @@ export class Controllers implements Component {
     const before = JSON.stringify(this.#known)
     const known = leases.flatMap((lease) => {
       const facts = controllerFacts(lease)
-      return facts === undefined ? [] : [{ ...facts, silentMs: this.#watch(lease, facts.name) }]
+      if (facts === undefined) return []
+      const version = lease.metadata.resourceVersion ?? ''
+      return [{ ...facts, silentMs: this.#watch(version, facts.name), version: () => version }]
     })
     this.#known = known.sort((a, b) => a.name.localeCompare(b.name))
     for (const name of this.#seen.keys()) if (!known.some((other) => other.name === name)) this.#seen.delete(name)
@@ -76,8 +80,7 @@ export class Controllers implements Component {
   }
 
   /** Notes when this version of a lease was first seen. */
-  #watch({ metadata }: Lease, name: string): () => number {
-    const version = metadata.resourceVersion ?? ''
+  #watch(version: string, name: string): () => number {
     if (this.#seen.get(name)?.version !== version) this.#seen.set(name, { version, atMs: performance.now() })
     const { atMs } = this.#seen.get(name) ?? { atMs: performance.now() }
     return () => performance.now() - atMs

@@ -5,9 +5,11 @@ import {
 } from '#pkg/component/cluster/controller-lease.ts'
 import type { Controllers, KnownController } from '#pkg/component/cluster/controllers.ts'
 import type { LeaderTask } from '#pkg/component/cluster/leader.ts'
-import { isNotFound } from '#pkg/kubernetes/errors.ts'
+import type { KubeClient } from '#pkg/kubernetes/client.ts'
+import { isConflict, isNotFound } from '#pkg/kubernetes/errors.ts'
 import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
+import type { Logger } from '#pkg/log/logger.ts'
 
 /** Collaborators of the clean-up. */
 export interface LeftControllersDeps {
@@ -31,19 +33,28 @@ export function removeLeftControllers(deps: LeftControllersDeps): LeaderTask {
       const client = await deps.client.get()
       for (;;) {
         await sleep(LOOK_EVERY_MS, { signal })
-        const silent = deps.controllers.all().filter((controller) => controller.silentMs() > LEFT_AFTER_MS)
-        if (silent.length === 0) continue
-        const members = await deps.memberNames?.(signal)
-        for (const { name } of leftControllers(silent, members)) {
-          await client
-            .delete(controllerLeaseRef, `${CONTROLLER_LEASE_PREFIX}${name}`, { signal })
-            .catch((err: unknown) => {
-              if (!isNotFound(err)) throw err
-            })
-          log.info('controller has left', { controller: name })
-        }
+        await removeWhoLeft(deps, { client, signal, log })
       }
     },
+  }
+}
+
+/** One look. A lease that is renewed meanwhile stays: its controller has come back. @throws KubeApiError, and what `memberNames` throws */
+export async function removeWhoLeft(
+  { controllers, memberNames }: Omit<LeftControllersDeps, 'client'>,
+  { client, signal, log }: { readonly client: KubeClient; readonly signal: AbortSignal; readonly log: Logger },
+): Promise<void> {
+  const silent = controllers.all().filter((controller) => controller.silentMs() > LEFT_AFTER_MS)
+  if (silent.length === 0) return
+  const members = await memberNames?.(signal)
+  for (const left of leftControllers(silent, members)) {
+    const options = { resourceVersion: left.version(), signal }
+    try {
+      await client.delete(controllerLeaseRef, `${CONTROLLER_LEASE_PREFIX}${left.name}`, options)
+      log.info('controller has left', { controller: left.name })
+    } catch (err) {
+      if (!isNotFound(err) && !isConflict(err)) throw err
+    }
   }
 }
 

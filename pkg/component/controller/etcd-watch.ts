@@ -27,6 +27,8 @@ const LOOK_AT_DISK_EVERY_MS = 3_000
 /** A disk that was slow so lately is not taken for a good one. */
 const SLOW_STANDS_MS = 20_000
 const ANSWER_MS = 2_000
+/** Of a leader that is slow itself, and an election. */
+const TAKE_OVER_MS = 5_000
 
 /**
  * Looks for what makes a member of etcd sick before it stops serving, or while it does not: its disk, and its links. One that leads
@@ -65,10 +67,13 @@ export class EtcdWatch {
   }
 
   async #watchLinks({ signal, log }: WatchContext): Promise<void> {
-    for (;;) {
+    for (let before: readonly string[] = []; ;) {
       await sleep(LOOK_EVERY_MS, { signal })
       const silent = await this.#silentMembers(signal)
-      this.#warnings.set('members', silent.length === 0 ? undefined : `it does not reach ${silent.join(', ')}`, log)
+      for (const name of new Set([...before, ...silent])) {
+        this.#warnings.set(`member ${name}`, silent.includes(name) ? `it does not reach ${name}` : undefined, log)
+      }
+      before = silent
     }
   }
 
@@ -99,7 +104,7 @@ export class EtcdWatch {
   async #moveLeader(id: string): Promise<void> {
     const { clientUrl, tls } = this.#options
     const { EtcdClient } = await import('#pkg/etcd/client.ts')
-    await using client = new EtcdClient({ endpoints: [clientUrl], tls: tls(), requestTimeoutMs: ANSWER_MS })
+    await using client = new EtcdClient({ endpoints: [clientUrl], tls: tls(), requestTimeoutMs: TAKE_OVER_MS })
     await client.moveLeader(id)
   }
 
