@@ -10,7 +10,7 @@ import { packetTypeLabel, typeLabel } from '#konnectivity/proto/packet.ts'
 import { Backend } from '#konnectivity/server/backend.ts'
 import type { BackendManager } from '#konnectivity/server/backend-manager.ts'
 import { refuseStream } from '#konnectivity/server/grpc-status.ts'
-import { AgentRefusedError, parseIdentifiers } from '#konnectivity/server/identity.ts'
+import { AgentRefusedError, normalizeHost, parseIdentifiers } from '#konnectivity/server/identity.ts'
 import type { AgentAuthenticator } from '#konnectivity/server/identity.ts'
 import type { LostAgents } from '#konnectivity/server/lost-agents.ts'
 import type { ServerMetrics } from '#konnectivity/server/metrics.ts'
@@ -152,7 +152,7 @@ export class AgentService {
   }
 
   async #connect(session: AgentSession, stream: Http2Duplex, headers: Headers): Promise<void> {
-    const remoteAddress = session.socket.remoteAddress ?? 'unknown'
+    const remoteAddress = normalizeHost(session.socket.remoteAddress ?? 'unknown')
     this.#backends.set(session, 'authenticating')
     try {
       const { nodeName } = await this.#authenticate(session, headers)

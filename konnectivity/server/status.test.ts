@@ -42,6 +42,13 @@ describe('status of the tunnel server', () => {
     assert.deepEqual(carried()[0], ['worker-0', 0, 5, 5])
   })
 
+  it('names agents by the address that people know, over IPv4 too', async () => {
+    const { server, addresses } = await fixture.startServer()
+    await fixture.startAgent('worker-0', [addresses.agentPort])
+    const remotes = (): readonly string[] => server.status().agents.map(({ remote }) => remote)
+    assert.deepEqual(remotes(), ['127.0.0.1'])
+  })
+
   it('remembers which agent was lost, how often and why, and whether it had said so', async () => {
     const { server, addresses } = await fixture.startServer()
     await using proxy = await TcpProxy.start(addresses.agentPort)
