@@ -90,6 +90,11 @@ describe('a cluster of one controller, of three, of five, and of one again', fun
     await stop(first)
     assert.match(await reset(first), /left the members of etcd/)
     await fifth.powerOff()
+    await eventually('its EtcdMember says that it does not answer', 60_000, async () => {
+      const { status } = await cluster.get(['etcdmember', fifth.name])
+      const answering = status.conditions.find(({ type }: { type: string }) => type === 'Answering')
+      assert.equal(answering?.status, 'False')
+    })
     const { code, stderr } = await second.k0s(['etcd', 'leave', '--peer-address', fifth.address])
     assert.equal(code, 0, stderr)
     await agree(second, third, fourth)

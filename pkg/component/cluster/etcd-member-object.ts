@@ -20,11 +20,12 @@ export interface EtcdMemberStatus {
   readonly reconcileStatus?: string
   /** Why it failed. */
   readonly message?: string
-  readonly conditions?: readonly JoinedCondition[]
+  readonly conditions?: readonly MemberCondition[]
 }
 
-interface JoinedCondition {
-  readonly type: 'Joined'
+/** `Joined`, k0s's: it votes. `Answering`, ours: it answers the controller that leads, as one without power does not. */
+interface MemberCondition {
+  readonly type: 'Joined' | 'Answering'
   readonly status: 'True' | 'False'
   readonly lastTransitionTime: string
   readonly message?: string
@@ -57,6 +58,7 @@ export function etcdMemberDefinition(): KubeObject {
             column('Peer Address', '.status.peerAddress'),
             column('Member ID', '.status.memberID'),
             column('Joined', '.status.conditions[?(@.type=="Joined")].status'),
+            column('Answering', '.status.conditions[?(@.type=="Answering")].status'),
             column('Reconcile Status', '.status.reconcileStatus'),
           ],
           schema: {
@@ -110,9 +112,14 @@ export type EtcdMemberStep =
   | { readonly action: 'remove-member'; readonly name: string; readonly peerUrl: string }
   | { readonly action: 'delete'; readonly name: string }
 
+/** A member of etcd as the leader sees it. */
+export interface SeenMember extends EtcdMember {
+  readonly answers: boolean
+}
+
 /** Compares the objects with the members that etcd has. Pure. */
 export function etcdMemberSteps(
-  members: readonly EtcdMember[],
+  members: readonly SeenMember[],
   objects: readonly EtcdMemberObject[],
   now: Date,
 ): readonly EtcdMemberStep[] {
@@ -125,7 +132,7 @@ export function etcdMemberSteps(
   return [...present, ...gone.flatMap((object) => stepsOfGone(object, now))]
 }
 
-function stepsOf(member: EtcdMember, object: EtcdMemberObject | undefined, now: Date): readonly EtcdMemberStep[] {
+function stepsOf(member: SeenMember, object: EtcdMemberObject | undefined, now: Date): readonly EtcdMemberStep[] {
   const { name, peerUrls } = member
   const wanted = statusOf(member, object?.status, now)
   if (object === undefined) {
@@ -143,13 +150,13 @@ function stepsOf(member: EtcdMember, object: EtcdMemberObject | undefined, now: 
 function stepsOfGone(object: EtcdMemberObject, now: Date): readonly EtcdMemberStep[] {
   const { name } = object.metadata
   if (object.spec?.leave !== true) return [{ action: 'delete', name }]
-  const conditions = joined('False', 'the member has left', object.status, now)
+  const conditions = [condition('Joined', 'the member has left', object.status, now)]
   const status: EtcdMemberStatus = { ...object.status, reconcileStatus: 'Success', message: '', conditions }
   return isEqual(object.status, status) ? [] : [{ action: 'update', name, status }]
 }
 
 function statusOf(
-  { id, peerUrls: [url = ''], isLearner }: EtcdMember,
+  { id, peerUrls: [url = ''], isLearner, answers }: SeenMember,
   before: EtcdMemberStatus | undefined,
   now: Date,
 ): EtcdMemberStatus {
@@ -159,19 +166,24 @@ function statusOf(
     ...sameMember,
     peerAddress: peerAddressOf(url),
     memberID,
-    conditions: joined(isLearner ? 'False' : 'True', isLearner ? 'it catches up' : '', before, now),
+    conditions: [
+      condition('Joined', isLearner ? 'it catches up' : '', before, now),
+      condition('Answering', answers ? '' : 'it does not answer at its peer port', before, now),
+    ],
   }
 }
 
-function joined(
-  status: JoinedCondition['status'],
+/** True where there is nothing to say against it. */
+function condition(
+  type: MemberCondition['type'],
   message: string,
   before: EtcdMemberStatus | undefined,
   now: Date,
-): readonly JoinedCondition[] {
-  const old = before?.conditions?.[0]
+): MemberCondition {
+  const status = message === '' ? 'True' : 'False'
+  const old = before?.conditions?.find((each) => each.type === type)
   const since = old?.status === status ? old.lastTransitionTime : now.toISOString().replace(/\.\d+Z$/, 'Z')
-  return [{ type: 'Joined', status, lastTransitionTime: since, message }]
+  return { type, status, lastTransitionTime: since, message }
 }
 
 function isEqual(a: EtcdMemberStatus | undefined, b: EtcdMemberStatus): boolean {
@@ -181,7 +193,7 @@ function isEqual(a: EtcdMemberStatus | undefined, b: EtcdMemberStatus): boolean 
       status?.memberID ?? '',
       status?.reconcileStatus ?? '',
       status?.message ?? '',
-      (status?.conditions ?? []).map(({ status: value, message = '' }) => [value, message]),
+      (status?.conditions ?? []).map(({ type, status: value, message = '' }) => [type, value, message]),
     ])
   return text(a) === text(b)
 }

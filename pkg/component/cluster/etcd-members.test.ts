@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'mocha'
-import { etcdMemberSteps, type EtcdMemberObject } from '#pkg/component/cluster/etcd-member-object.ts'
-import type { EtcdMember } from '#pkg/etcd/member.ts'
+import { etcdMemberSteps, type EtcdMemberObject, type SeenMember } from '#pkg/component/cluster/etcd-member-object.ts'
 
 const now = new Date('2030-01-02T03:04:05.678Z')
-const member = (name: string, id = '255', changes: Partial<EtcdMember> = {}): EtcdMember => ({
+const member = (name: string, id = '255', changes: Partial<SeenMember> = {}): SeenMember => ({
   id,
   name,
   peerUrls: [`https://10.0.0.${id.length}:2380`],
   isLearner: false,
+  answers: true,
   ...changes,
 })
 
 /** The object as it is once the steps of `member` were taken. */
-function objectOf(of: EtcdMember, leave = false): EtcdMemberObject {
+function objectOf(of: SeenMember, leave = false): EtcdMemberObject {
   const [step] = etcdMemberSteps([of], [], now)
   assert.equal(step?.action, 'create')
   return { ...step.object, spec: { leave }, status: step.status }
@@ -27,7 +27,10 @@ describe('EtcdMember objects', () => {
     assert.deepEqual(step.status, {
       peerAddress: '10.0.0.3',
       memberID: 'ff',
-      conditions: [{ type: 'Joined', status: 'True', lastTransitionTime: '2030-01-02T03:04:05Z', message: '' }],
+      conditions: [
+        { type: 'Joined', status: 'True', lastTransitionTime: '2030-01-02T03:04:05Z', message: '' },
+        { type: 'Answering', status: 'True', lastTransitionTime: '2030-01-02T03:04:05Z', message: '' },
+      ],
     })
   })
 
@@ -39,6 +42,23 @@ describe('EtcdMember objects', () => {
     const [step] = etcdMemberSteps([member('c1')], [object], now)
     assert.equal(step?.action, 'update')
     assert.equal(step.status.conditions?.[0]?.status, 'True')
+  })
+
+  it('say since when a member does not answer', () => {
+    const silent = member('c0', '255', { answers: false })
+    const later = new Date('2030-01-02T04:00:00Z')
+    const [step] = etcdMemberSteps([silent], [objectOf(member('c0'))], later)
+    assert.equal(step?.action, 'update')
+    const [joined, answering] = step.status.conditions ?? []
+    assert.equal(joined?.lastTransitionTime, '2030-01-02T03:04:05Z')
+    assert.deepEqual(answering, {
+      type: 'Answering',
+      status: 'False',
+      lastTransitionTime: '2030-01-02T04:00:00Z',
+      message: 'it does not answer at its peer port',
+    })
+    const object = { ...objectOf(member('c0')), status: step.status }
+    assert.deepEqual(etcdMemberSteps([silent], [object], new Date()), [])
   })
 
   it('have their member removed when they ask for it', () => {

@@ -20,6 +20,8 @@ export interface EtcdMembersDeps {
   readonly client: ClientSource
   /** @throws while etcd does not tell */
   readonly members: (signal: AbortSignal) => Promise<readonly EtcdMember[]>
+  /** Whether the member at that URL answers. */
+  readonly answers: (peerUrl: string, signal: AbortSignal) => Promise<boolean>
   /** Removes the member at that URL. @throws with the reason why not */
   readonly leave: (peerUrl: string) => Promise<void>
 }
@@ -78,7 +80,12 @@ async function agree(
   deps: EtcdMembersDeps,
   { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
 ): Promise<void> {
-  const members = await deps.members(signal)
+  const members = await Promise.all(
+    (await deps.members(signal)).map(async (member) => ({
+      ...member,
+      answers: await deps.answers(member.peerUrls[0] ?? '', signal),
+    })),
+  )
   for (const step of etcdMemberSteps(members, objects, new Date())) {
     await take(client, step, deps, { signal, log })
   }
