@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
-import type { Host } from '#inttest/common/host.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
+import { apiServerServes, everythingServes } from '#inttest/ha/serving.ts'
 import { inSeconds, writesGoOn } from '#inttest/ha/surviving.ts'
 import type { LoopbackWriter } from '#inttest/ha/writer.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
@@ -10,15 +10,12 @@ import { sleep } from '#pkg/lifecycle/sleep.ts'
 /** Longer than the leases by which leaders of the control plane are elected, so that all of them are lost. */
 const AWAY_MS = 20_000
 
-/** How the database server goes, and what tells that a controller serves. */
-export interface Going {
-  /** `kill -9` is started again at once, as a service manager does; after `stop` it is away for a while. */
-  readonly how: 'kill -9' | 'stop'
-  readonly serves: (host: Host) => Promise<void>
-}
-
-/** Ends the database server under all controllers and starts it again: they come back by themselves. */
-export async function databaseGoes(cluster: Cluster, writer: LoopbackWriter, { how, serves }: Going): Promise<void> {
+/**
+ * Ends the database server under all controllers and starts it again: they come back by themselves.
+ *
+ * @param how - `kill -9` is started again at once, as a service manager does; after `stop` it is away for a while
+ */
+export async function databaseGoes(cluster: Cluster, writer: LoopbackWriter, how: 'kill -9' | 'stop'): Promise<void> {
   const { database, controllers } = cluster
   const supervisors = async (): Promise<readonly number[]> =>
     Promise.all(controllers.map(async (host) => (await cluster.supervisor(host)).pid))
@@ -40,9 +37,8 @@ export async function databaseGoes(cluster: Cluster, writer: LoopbackWriter, { h
   const gapMs = await writer.longestGapMs(beganMs - 1_000)
   await eventually('all serve again', 180_000, async () => {
     for (const host of controllers) {
-      await serves(host)
-      const { code, stderr } = await host.k0s(['status', '--wait-ready', '--timeout', '1s'])
-      assert.equal(code, 0, stderr)
+      await apiServerServes(host)
+      await everythingServes(host)
     }
   })
   const wholeMs = monotonicMs() - backMs

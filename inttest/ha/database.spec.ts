@@ -1,8 +1,7 @@
-import assert from 'node:assert/strict'
 import { eventually } from '#inttest/common/eventually.ts'
-import type { Host } from '#inttest/common/host.ts'
 import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { databaseGoes } from '#inttest/ha/database-goes.ts'
+import { apiServerServes } from '#inttest/ha/serving.ts'
 import { killAndReturn, startWitness } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
 
@@ -22,17 +21,12 @@ for (const database of ['postgres', 'mariadb'] as const) {
     keepLogsOfFailures(cluster, `ha-${database}`)
     after(() => cluster.down())
 
-    const serves = async (host: Host): Promise<void> => {
-      const { code, stderr } = await host.k0s(['kubectl', 'get', '--raw', '/readyz', '--request-timeout=5s'])
-      assert.equal(code, 0, stderr)
-    }
-
     for (const how of ['kill -9', 'power-off'] as const) {
       for (const [index, host] of cluster.controllers.entries()) {
         it(`survive a ${how} of controller-${String(index)}`, async () => {
           await killAndReturn(cluster, writer, { host, how })
           await eventually('both serve again', 120_000, async () => {
-            for (const each of cluster.controllers) await serves(each)
+            for (const each of cluster.controllers) await apiServerServes(each)
           })
         }).timeout(600_000)
       }
@@ -40,7 +34,7 @@ for (const database of ['postgres', 'mariadb'] as const) {
 
     for (const how of ['kill -9', 'stop'] as const) {
       it(`survive a ${how} of ${database}, and say what they wait for`, async () => {
-        await databaseGoes(cluster, writer, { how, serves })
+        await databaseGoes(cluster, writer, how)
       }).timeout(600_000)
     }
 

@@ -4,6 +4,7 @@ import { ExternalEtcd } from '#inttest/common/external-etcd.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
+import { everythingServes } from '#inttest/ha/serving.ts'
 import { killAndReturn, startWitness, survives } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
 
@@ -34,10 +35,6 @@ describe('two controllers on an external etcd, with TLS and a prefix', () => {
     const text = await etcd().etcdctl(['get', '', '--from-key', '--keys-only'])
     return text.split('\n').filter((line) => line !== '')
   }
-  const serves = async (host: Host): Promise<void> => {
-    const { code, stderr } = await host.k0s(['status', '--wait-ready', '--timeout', '1s'])
-    assert.equal(code, 0, stderr)
-  }
 
   it('keep their objects below the prefix, and nothing elsewhere', async () => {
     const found = await keys()
@@ -63,7 +60,7 @@ describe('two controllers on an external etcd, with TLS and a prefix', () => {
   for (const [index, host] of cluster.controllers.entries()) {
     it(`survive a kill -9 of controller-${String(index)}`, async () => {
       await killAndReturn(cluster, writer, { host, how: 'kill -9' })
-      await eventually('both serve again', 120_000, () => Promise.all(cluster.controllers.map(serves)))
+      await eventually('both serve again', 120_000, () => Promise.all(cluster.controllers.map(everythingServes)))
     }).timeout(600_000)
   }
 
@@ -72,7 +69,7 @@ describe('two controllers on an external etcd, with TLS and a prefix', () => {
     await etcd().kill()
     await etcd().start()
     await survives(cluster, writer, { host: first, beganMs, what: 'kill -9 of the external etcd, seen' })
-    await eventually('both serve again', 120_000, () => Promise.all(cluster.controllers.map(serves)))
+    await eventually('both serve again', 120_000, () => Promise.all(cluster.controllers.map(everythingServes)))
   }).timeout(600_000)
 
   it('leave it alone when one is reset', async () => {
@@ -91,7 +88,7 @@ describe('two controllers on an external etcd, with TLS and a prefix', () => {
       [],
     )
     assert.ok(left.has(FOREIGN))
-    await serves(first)
+    await everythingServes(first)
   })
 
   it('lose no acknowledged write', () => writer.verify())

@@ -12,6 +12,7 @@ import { theProcess } from '#inttest/common/faults.ts'
 import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
 import { logged } from '#inttest/ha/sick-controller.ts'
+import { apiServerServes, memberNames } from '#inttest/ha/serving.ts'
 import { killAndReturn, startWitness, survives } from '#inttest/ha/surviving.ts'
 import { LoopbackWriter } from '#inttest/ha/writer.ts'
 import { stopsByItself } from '#inttest/membership/leaving.ts'
@@ -31,11 +32,6 @@ describe('three controllers and two workers', () => {
   keepLogsOfFailures(cluster, 'ha')
   after(() => cluster.down())
 
-  const members = async (at: Host): Promise<readonly string[]> => {
-    const { stdout, stderr, code } = await at.k0s(['etcd', 'member-list'])
-    assert.equal(code, 0, stderr)
-    return Object.keys((JSON.parse(stdout) as { members: object }).members).sort()
-  }
   const roles = async (at: Host): Promise<string> => (await at.k0s(['etcd', 'member-list', '-o', 'table'])).stdout
   const names = cluster.controllers.map(({ name }) => name)
   const addresses = cluster.controllers.map(({ address }) => `${address}:6443`).sort()
@@ -48,7 +44,7 @@ describe('three controllers and two workers', () => {
 
   it('are members of etcd that vote, in the eyes of each', async () => {
     for (const host of cluster.controllers) {
-      assert.deepEqual(await members(host), names)
+      assert.deepEqual(await memberNames(host), names)
       assert.ok(!(await roles(host)).includes('learner'))
     }
   })
@@ -165,9 +161,8 @@ describe('three controllers and two workers', () => {
 
     const healthyAgain = async (host: Host): Promise<void> => {
       await eventually('etcd is whole again', 120_000, async () => {
-        for (const other of cluster.controllers) assert.deepEqual(await members(other), names)
-        const { code, stderr } = await host.k0s(['kubectl', 'get', '--raw', '/readyz', '--request-timeout=5s'])
-        assert.equal(code, 0, stderr)
+        for (const other of cluster.controllers) assert.deepEqual(await memberNames(other), names)
+        await apiServerServes(host)
       })
     }
 
@@ -223,7 +218,7 @@ describe('three controllers and two workers', () => {
     it('let one go and come back: lease and addresses go with it', async () => {
       const { code, stderr } = await third.k0s(['etcd', 'leave'])
       assert.equal(code, 0, stderr)
-      assert.deepEqual(await members(first), names.slice(0, 2))
+      assert.deepEqual(await memberNames(first), names.slice(0, 2))
       await stopsByItself(third)
       await eventually('its lease and its address are gone', 120_000, async () => {
         const { items } = await json(first, ['leases', '-n', 'kube-node-lease'])
@@ -237,7 +232,7 @@ describe('three controllers and two workers', () => {
       const reset = await third.k0s(['reset'])
       assert.equal(reset.code, 0, reset.stderr)
       await cluster.joinController(third, second)
-      assert.deepEqual(await members(first), names)
+      assert.deepEqual(await memberNames(first), names)
     }).timeout(600_000)
   })
 })

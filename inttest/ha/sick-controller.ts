@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
+import { apiServerServes, everythingServes, memberNames } from '#inttest/ha/serving.ts'
 import { inSeconds } from '#inttest/ha/surviving.ts'
 import { monotonicMs } from '#inttest/ha/monotonic.ts'
 
@@ -30,13 +31,9 @@ export async function heals(cluster: Cluster, beganMs: number): Promise<void> {
   const names = cluster.controllers.map(({ name }) => name)
   await eventually('all controllers are well', 240_000, async () => {
     for (const host of cluster.controllers) {
-      const { stdout, stderr, code } = await host.k0s(['etcd', 'member-list'])
-      assert.equal(code, 0, stderr)
-      assert.deepEqual(Object.keys((JSON.parse(stdout) as { members: object }).members).sort(), names)
-      const ready = await host.k0s(['status', '--wait-ready', '--timeout', '1s'])
-      assert.equal(ready.code, 0, `${host.name}: ${ready.stderr}`)
-      const readyz = await host.k0s(['kubectl', 'get', '--raw', '/readyz', '--request-timeout=5s'])
-      assert.equal(readyz.code, 0, `${host.name}: ${readyz.stderr}`)
+      assert.deepEqual(await memberNames(host), names)
+      await everythingServes(host)
+      await apiServerServes(host)
     }
   })
   console.log(`      every component of every controller ready after ${inSeconds(monotonicMs() - beganMs)}`)
