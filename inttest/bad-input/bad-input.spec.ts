@@ -49,6 +49,11 @@ describe('bad input ends in one line that says what to do, exit code 1, and noth
       /runs no init system.*nothing was changed.*k0s controller --enable-worker=false <join-token>$/,
     )
     await refused(['install', 'worker', '--token-file', '/mnt/none'], /k0s worker --token-file=\/mnt\/none$/)
+    await refused(
+      ['install', 'worker', '--cri-socket=remote:run/cri.sock', '--env=SECRET=hidden'],
+      /: SECRET=<value> \S*k0s worker --cri-socket=remote:unix:\/\/\/run\/cri\.sock$/,
+    )
+    await refused(['install', 'worker', '--env', 'NOT_SET'], /--env NOT_SET takes the value from the environment/)
     await refused(['start'], /runs no init system.*in the foreground/)
   })
 

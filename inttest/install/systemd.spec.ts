@@ -37,6 +37,8 @@ describe('services of systemd: a controller and a worker, each a host of its own
     await host.refused(controller, ['install', 'controller', '--config=-'], /no standard input/)
     await host.refused(controller, ['install', 'controller', '--init-only'], /--init-only is for "k0s controller"/)
     await host.refused(controller, ['install', 'worker', 'not-a-token'], /token/)
+    const twice = ['install', 'worker', 'one', '--token-file=/other']
+    await host.refused(controller, twice, /given twice: as argument and with --token-file \/other; give it once/)
     assert.equal((await controller.run(['ls', '/etc/k0s'])).code, 2, 'nothing was written')
   })
 
@@ -185,6 +187,18 @@ describe('services of systemd: a controller and a worker, each a host of its own
     await worker.mustK0s(['start'])
     await host.untilReady(worker)
     assert.equal(await host.podProcess(worker), before)
+  })
+
+  it('lets a host that was reset join again under its name, although its node counts as alive for a while', async () => {
+    await worker.mustK0s(['stop'], { timeoutMs: 120_000 })
+    await worker.mustK0s(['reset'], { timeoutMs: 120_000 })
+    const token = await controller.mustK0s(['token', 'create', '--expiry=1h'])
+    await worker.must(['sh', '-c', 'cat > /root/worker.token'], { input: token })
+    await worker.mustK0s(['install', 'worker', '--token-file=/root/worker.token', '--start'])
+    await host.untilReady(worker)
+    await host.untilNodeReady(controller, worker)
+    const said = await worker.must(['sh', '-c', 'journalctl --no-pager -o cat -u k0sworker | grep "waiting for a"'])
+    assert.match(said, /waiting for a certificate.*another host is node worker-0, and alive/)
   })
 
   it('removes service, secrets and users with reset, which refuses while it runs', async () => {
