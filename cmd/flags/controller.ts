@@ -51,7 +51,9 @@ export const controllerFlags = {
   'kube-controller-manager-extra-args': flag.text('flags added to those of kube-controller-manager'),
   'init-only': flag.bool('write certificates and configuration, then exit'),
   'feature-gates': flag.gates("Kubernetes' feature gates, for every component"),
-  'api-server-stop-timeout': flag.duration('how long kube-apiserver may take to stop', { defaultMs: 60_000 }),
+  'api-server-stop-timeout': flag.duration('how long kube-apiserver may take to stop while its datastore answers', {
+    defaultMs: 60_000,
+  }),
   'dry-run': flag.bool('print the components that would run and what each one waits for, and start nothing'),
 } satisfies FlagTable
 

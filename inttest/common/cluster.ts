@@ -75,6 +75,11 @@ export class Cluster {
     return this.#database
   }
 
+  /** A power cut of the host of the database server. */
+  async loseDatabase(): Promise<void> {
+    await this.#databaseHost.powerOff()
+  }
+
   /** The one that is asked for tokens and by kubectl: the first of `controllers` unless `ask` named another. */
   get controller(): Host {
     return this.#controller
@@ -213,7 +218,10 @@ export class Cluster {
     for (const host of [...this.controllers, ...this.workers]) {
       await copyFile(join(host.dir, 'k0s.log'), join(dir, `${host.name}.log`)).catch(() => undefined)
     }
-    const { stdout } = await this.kubectl(['get', 'nodes,pods,events', '-A', '-o', 'wide'])
+    // What failed may have left nobody to ask.
+    const { stdout } = await this.kubectl(['get', 'nodes,pods,events', '-A', '-o', 'wide']).catch((err: unknown) => ({
+      stdout: String(err),
+    }))
     await writeFile(join(dir, 'objects.txt'), stdout)
   }
 

@@ -21,8 +21,11 @@ export interface Child {
   readonly pid: number
   /** How it ended, for example `exit code 1: unknown flag: --foo`. Never rejects. */
   readonly exited: Promise<string>
-  /** Ends what is left of its group; when it resolves nothing of it runs and the PID file is gone. */
-  end(graceMs: number): Promise<void>
+  /**
+   * Ends what is left of its group; when it resolves nothing of it runs and the PID file is gone. The abort of `inVain`
+   * ends the grace time.
+   */
+  end(graceMs: number, inVain?: AbortSignal): Promise<void>
   /** As end(), for a process that ended by itself. */
   cleanUp(): Promise<void>
 }
@@ -44,8 +47,8 @@ export async function startChild(spec: ProcessSpec, output: Output): Promise<Chi
   }
   const pid = child.pid ?? 0 // defined once 'spawn' was emitted
   attachStreams(child, spec, output)
-  const end = async (graceMs: number): Promise<void> => {
-    await endGroup(pid, { name: spec.name, graceMs })
+  const end = async (graceMs: number, inVain?: AbortSignal): Promise<void> => {
+    await endGroup(pid, { name: spec.name, graceMs, inVain })
     await exited
     // A process of another group may still hold the pipes: it is read on, but does not keep us alive.
     for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref()

@@ -12,15 +12,24 @@ const LAST_POLL_MS = 100
 /** SIGKILL takes effect at once unless the process hangs in the kernel; then waiting longer does not help. */
 const KILL_TIMEOUT_MS = 10_000
 
+/** How a group is ended. */
+export interface GroupEnd {
+  /** Whose it is, for the error. */
+  readonly name: string
+  readonly graceMs: number
+  /** Its abort ends the grace time. */
+  readonly inVain?: AbortSignal | undefined
+}
+
 /**
  * Ends a process group: SIGTERM, SIGKILL after `graceMs`, and returns once nothing of it runs. Processes that made a
  * group of their own are not touched: containerd starts its shims so, and with them the pods stay.
  *
  * @throws ProcessStopError when something is left 10 s after SIGKILL.
  */
-export async function endGroup(groupId: number, { name, graceMs }: { name: string; graceMs: number }): Promise<void> {
+export async function endGroup(groupId: number, { name, graceMs, inVain }: GroupEnd): Promise<void> {
   if (!signalGroup(groupId, 'SIGTERM')) return
-  if (await groupGone(groupId, graceMs)) return
+  if (await groupGone(groupId, graceMs, inVain)) return
   signalGroup(groupId, 'SIGKILL')
   if (!(await groupGone(groupId, KILL_TIMEOUT_MS))) throw new ProcessStopError(name, groupId)
 }
@@ -35,10 +44,10 @@ export function signalGroup(groupId: number, signal: NodeJS.Signals | 0): boolea
   }
 }
 
-async function groupGone(groupId: number, timeoutMs: number): Promise<boolean> {
+async function groupGone(groupId: number, timeoutMs: number, inVain?: AbortSignal): Promise<boolean> {
   const deadline = performance.now() + timeoutMs
   for (let pauseMs = FIRST_POLL_MS; isGroupAlive(groupId); pauseMs = Math.min(pauseMs * 1.2, LAST_POLL_MS)) {
-    if (performance.now() >= deadline) return false
+    if (performance.now() >= deadline || inVain?.aborted === true) return false
     await sleep(pauseMs)
   }
   return true

@@ -120,6 +120,33 @@ describe('supervise', function () {
     assert.deepEqual(groupMembers(pid), [])
   })
 
+  it('kills what waits in vain, says why, and leaves its grace to what ends by itself', async () => {
+    const asked: AbortSignal[] = []
+    let tells = true as boolean
+    const untilInVain = (signal: AbortSignal): Promise<string> => {
+      asked.push(signal)
+      return tells ? Promise.resolve('nobody answers it') : Promise.reject(new Error('cannot tell'))
+    }
+    const script = 'trap "" TERM; echo up; while :; do sleep 0.05; done'
+    const warnings = (part: { log: { lines: readonly { message: string; fields: object }[] } }) =>
+      part.log.lines.filter(({ message }) => /^not waiting/.test(message)).map(({ fields }) => fields)
+    for (const kept of [false, true]) {
+      // One that obeys keeps its grace: without an answer nothing is in vain.
+      tells = !kept
+      await using part = await shell(kept ? script.replace('""', 'exit') : script, {
+        stopGraceMs: 600_000,
+        untilInVain,
+      })
+      await part.supervised.start()
+      await eventually('output', () => part.log.lines.some(({ message }) => message === 'up'))
+      const pid = part.supervised.pid!
+      await part.supervised.stop()
+      assert.deepEqual(groupMembers(pid), [])
+      assert.deepEqual(warnings(part), kept ? [] : [{ component: 'part', pid, reason: 'nobody answers it' }])
+    }
+    assert.ok(asked.length === 2 && asked.every(({ aborted }) => aborted))
+  })
+
   it('ends what a crashed process left in its group, but no process that made a group of its own', async () => {
     // The second one is like a containerd shim: started by the process, in a session of its own.
     await using part = await shell('sleep 600 & setsid sleep 600 & echo shim $!; wait')

@@ -186,7 +186,7 @@ class Supervised implements SupervisedProcess {
       await next.cleanUp()
       throw new ProcessReplaceError(name, failed)
     }
-    await old.end(this.#stopGraceMs())
+    await this.#endGracefully(old)
     this.#child = next
     this.#startedAt = performance.now()
     return next
@@ -218,8 +218,26 @@ class Supervised implements SupervisedProcess {
   }
 
   async #endChild(child: Child | undefined): Promise<void> {
-    await child?.end(this.#stopGraceMs())
+    if (child !== undefined) await this.#endGracefully(child)
     this.#child = undefined
+  }
+
+  /** With its grace time, as long as it waits for something. */
+  async #endGracefully(child: Child): Promise<void> {
+    const ended = new AbortController()
+    const inVain = new AbortController()
+    const cut = (reason: string): void => {
+      if (ended.signal.aborted) return
+      this.#log.warn('not waiting any longer for the process to end by itself', { pid: child.pid, reason })
+      inVain.abort()
+    }
+    const asking = this.#spec.untilInVain?.(ended.signal).then(cut, () => undefined)
+    try {
+      await child.end(this.#stopGraceMs(), inVain.signal)
+    } finally {
+      ended.abort()
+      await asking
+    }
   }
 
   /** Like #spawn, but a failure is logged and counts as one more crash. */

@@ -16,6 +16,11 @@ export interface ProcessSpec {
   readonly stopGraceMs: number
   /** In place of `stopGraceMs` where that depends on what is known when it is to stop. */
   readonly stopGraceNowMs?: () => number
+  /**
+   * Resolves with the reason when what the process waits for at its end will not come: it gets SIGKILL then, whatever is left
+   * of its grace time. Called with each SIGTERM; `signal` aborts when the process has ended. Its rejection is no reason.
+   */
+  readonly untilInVain?: (signal: AbortSignal) => Promise<string>
   /** How long a process may go on after its successor started, see `SupervisedProcess.replace`. Default 60 s. */
   readonly replaceTimeoutMs?: number
   /** Written to the child and closed, at every start: configuration with secrets. */

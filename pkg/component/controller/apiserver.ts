@@ -11,6 +11,7 @@ import {
 import { placeExternalEtcdFiles } from '#pkg/component/controller/external-etcd-files.ts'
 import { goRuntime } from '#pkg/component/controller/go-runtime.ts'
 import { ProcessComponent } from '#pkg/component/process-component.ts'
+import { type StoreServes, untilStoreSilent } from '#pkg/component/controller/store-answers.ts'
 import { writeFileAtomic } from '#pkg/file/atomic.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
 
@@ -24,6 +25,7 @@ export function kubeApiServer(
     readonly pki: PkiSource
     /** The store will not come back: there is nothing to wait for in a stop. */
     readonly isStoreGone: () => boolean
+    readonly storeServes: StoreServes
   },
 ): Component {
   const { vars, spec, users } = options
@@ -48,6 +50,7 @@ export function kubeApiServer(
           pidFile: join(vars.runDir, 'kube-apiserver.pid'),
           stopGraceMs: options.apiServerStopTimeoutMs,
           stopGraceNowMs: () => (deps.isStoreGone() ? GONE_STORE_GRACE_MS : options.apiServerStopTimeoutMs),
+          untilInVain: (signal) => untilStoreSilent(deps.storeServes, signal),
         }
       },
       probe: async (signal) => {

@@ -1,20 +1,20 @@
 import { Background } from '#pkg/component/cluster/background.ts'
 import type { Component, StartContext } from '#pkg/component/component.ts'
+import { type StoreServes, storeSickness } from '#pkg/component/controller/store-answers.ts'
 import { errorMessage } from '#pkg/errors/error.ts'
 import { withDeadline } from '#pkg/lifecycle/deadline.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
 
 /** What decides whether an API server steps aside. */
 export interface StepAsideDeps {
-  /** Resolves when the store of this controller serves. */
-  readonly storeServes: (signal: AbortSignal) => Promise<void>
+  readonly storeServes: StoreServes
   /** Whether there are other controllers. While there are none nothing is asked. */
   readonly hasOthers: () => boolean
   /** Resolves when another controller serves. @throws when none does */
   readonly anotherServes: (signal: AbortSignal) => Promise<void>
 }
 
-/** Longest answer of the store, or of another controller, that counts. */
+/** Longest answer of another controller that counts. */
 const ANSWER_MS = 2_000
 const LOOK_EVERY_MS = 3_000
 const LOOK_AGAIN_MS = 500
@@ -77,23 +77,12 @@ export class StepAside implements Component {
     for (;;) {
       await sleep(sickSince === undefined && this.#aside === undefined ? LOOK_EVERY_MS : LOOK_AGAIN_MS, { signal })
       if (this.#aside === undefined && !this.#deps.hasOthers()) continue
-      const reason = await this.#sickness(signal)
+      const reason = await storeSickness(this.#deps.storeServes, signal)
       sickSince = reason === undefined ? undefined : (sickSince ?? performance.now())
       wellCount = reason === undefined ? wellCount + 1 : 0
       if (this.#aside !== undefined && wellCount >= WELL_AFTER) await this.#comeBack(context)
       const isSick = sickSince !== undefined && performance.now() - sickSince >= SICK_AFTER_MS
       if (this.#aside === undefined && reason !== undefined && isSick) await this.#stepAside(reason, context)
-    }
-  }
-
-  /** Why the store does not serve; undefined when it does. */
-  async #sickness(signal: AbortSignal): Promise<string | undefined> {
-    try {
-      await withDeadline(signal, ANSWER_MS, this.#deps.storeServes)
-      return undefined
-    } catch (err) {
-      signal.throwIfAborted()
-      return errorMessage(err)
     }
   }
 
