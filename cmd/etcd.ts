@@ -5,6 +5,8 @@ import { outputFlags, pathFlags, varsOf } from '#cmd/flags/shared.ts'
 import { requireRoot } from '#cmd/require-root.ts'
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
 import type { EtcdClient } from '#pkg/etcd/client.ts'
+import type { LeaveDeps } from '#pkg/etcd/leave.ts'
+import type { EtcdTls } from '#pkg/etcd/peer.ts'
 
 export const etcdMemberList = defineCommand({
   id: 'etcd member-list',
@@ -21,7 +23,7 @@ export const etcdMemberList = defineCommand({
   run: async ({ flags, io }) => {
     requireRoot(io, 'etcd member-list')
     const { renderMembers } = await import('#pkg/etcd/render.ts')
-    await using client = await localEtcd(varsOf(flags))
+    await using client = await localEtcd(await clientTls(varsOf(flags)))
     io.stdout(renderMembers(await client.members(), flags.out))
   },
 })
@@ -43,14 +45,18 @@ export const etcdLeave = defineCommand({
   run: async ({ flags, io }) => {
     requireRoot(io, 'etcd leave')
     const vars = varsOf(flags)
-    const [{ leaveCluster }, { peerUrlAt }] = await Promise.all([
+    const [{ leaveCluster }, { peerUrlAt }, { fetchMembersFromAny }] = await Promise.all([
       import('#pkg/etcd/leave.ts'),
       import('#pkg/etcd/addresses.ts'),
+      import('#pkg/etcd/any-member.ts'),
     ])
     const address = flags['peer-address'] ?? (await ownPeerAddress(vars))
-    await using client = await localEtcd(vars)
+    const tls = await clientTls(vars)
+    await using client = await localEtcd(tls)
     if (flags['peer-address'] === undefined) await withdraw(vars)
-    const { name } = await leaveCluster(peerUrlAt(address), client)
+    const signal = new AbortController().signal
+    const askOthers: LeaveDeps['askOthers'] = (urls) => fetchMembersFromAny(urls, { tls, signal })
+    const { name } = await leaveCluster(peerUrlAt(address), { client, askOthers })
     io.stdout(`${name === '' ? address : name} is no member of etcd any more\n`)
   },
 })
@@ -77,13 +83,20 @@ async function withdraw(vars: CfgVars): Promise<void> {
 
 const WITHDRAW_TIMEOUT_MS = 5_000
 
-/** The etcd of this controller. @throws EtcdError on a host that runs none, FileError */
-async function localEtcd(vars: CfgVars): Promise<EtcdClient> {
-  const [{ EtcdClient: Client }, { EtcdError }, { readIfExists }, { etcdClientUrl }, files] = await Promise.all([
+/** The etcd of this controller. */
+async function localEtcd(tls: EtcdTls): Promise<EtcdClient> {
+  const [{ EtcdClient: Client }, { etcdClientUrl }] = await Promise.all([
     import('#pkg/etcd/client.ts'),
+    import('#pkg/etcd/addresses.ts'),
+  ])
+  return new Client({ endpoints: [etcdClientUrl], tls })
+}
+
+/** What the etcd of this controller lets in. @throws EtcdError on a host that runs none, FileError */
+async function clientTls(vars: CfgVars): Promise<EtcdTls> {
+  const [{ EtcdError }, { readIfExists }, files] = await Promise.all([
     import('#pkg/etcd/errors.ts'),
     import('#pkg/file/atomic.ts'),
-    import('#pkg/etcd/addresses.ts'),
     import('#pkg/etcd/client-files.ts'),
   ])
   const read = async (path: string): Promise<string> => {
@@ -94,7 +107,7 @@ async function localEtcd(vars: CfgVars): Promise<EtcdClient> {
   }
   const { ca, cert, key } = files.etcdClientFiles(vars)
   const [caPem, certPem, keyPem] = await Promise.all([read(ca), read(cert), read(key)])
-  return new Client({ endpoints: [etcdClientUrl], tls: { caPem, certPem, keyPem } })
+  return { caPem, certPem, keyPem }
 }
 
 async function ownPeerAddress(vars: CfgVars): Promise<string> {

@@ -15,11 +15,11 @@ const member = (id: string, name: string, changes: Partial<EtcdMember> = {}): Et
 describe('leaving etcd', () => {
   const clusterOf = (...members: readonly EtcdMember[]) => {
     const removed: string[] = []
-    return {
-      removed,
+    const client = {
       members: () => Promise.resolve(members),
       remove: (id: string) => Promise.resolve(void removed.push(id)),
     }
+    return { removed, client, askOthers: () => Promise.reject(new Error('nobody needs to be asked')) }
   }
 
   it('removes the member at that address', async () => {
@@ -35,6 +35,26 @@ describe('leaving etcd', () => {
     assert.deepEqual(cluster.removed, [])
     await leaveCluster('https://2:2380', cluster)
     assert.deepEqual(cluster.removed, ['2'])
+  })
+
+  it('has happened when the answer is lost and the others say so; they may know late', async () => {
+    const [c0, c1, c2] = [member('1', 'c0'), member('2', 'c1'), member('3', 'c2', { isLearner: true })]
+    const lost = new Error('14 UNAVAILABLE: etcdserver: server stopped')
+    const leave = (...told: readonly (readonly EtcdMember[])[]) => {
+      const asked: (readonly string[])[] = []
+      const client = { members: () => Promise.resolve([c0, c1, c2]), remove: () => Promise.reject(lost) }
+      const askOthers = (urls: readonly string[]): Promise<readonly EtcdMember[]> => {
+        asked.push(urls)
+        const answer = told[Math.min(asked.length, told.length) - 1]
+        return answer === undefined ? Promise.reject(new Error('no answer')) : Promise.resolve(answer)
+      }
+      return { asked, left: leaveCluster('https://1:2380', { client, askOthers }) }
+    }
+    const late = leave([c0, c1, c2], [c1, c2])
+    assert.equal((await late.left).name, 'c0')
+    assert.deepEqual(late.asked, [['https://2:2380'], ['https://2:2380']])
+    await assert.rejects(leave([c0, c1, c2]).left, lost)
+    await assert.rejects(leave().left, lost)
   })
 })
 

@@ -36,13 +36,15 @@ export function etcdMembership(own: ControllerOptions, pki: PkiSource): EtcdMemb
       }
     },
     leave: async (peerUrl) => {
-      const [{ EtcdClient }, { leaveCluster }] = await Promise.all([
+      const [{ EtcdClient }, { leaveCluster }, { fetchMembersFromAny }] = await Promise.all([
         import('#pkg/etcd/client.ts'),
         import('#pkg/etcd/leave.ts'),
+        import('#pkg/etcd/any-member.ts'),
       ])
       const tls = etcdTls(pki.material())
       await using client = new EtcdClient({ endpoints: [etcdClientUrl], tls })
-      await leaveCluster(peerUrl, client)
+      const signal = new AbortController().signal
+      await leaveCluster(peerUrl, { client, askOthers: (urls) => fetchMembersFromAny(urls, { tls, signal }) })
     },
   }
 }

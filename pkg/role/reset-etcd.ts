@@ -9,10 +9,11 @@ import { hasEtcdLog, readJoinState } from '#pkg/component/controller/join-state.
 import type { CfgVars } from '#pkg/config/cfg-vars.ts'
 import { loadNodeConfig, type NodeConfig } from '#pkg/config/load.ts'
 import { modes } from '#pkg/constant/files.ts'
+import { errorMessage } from '#pkg/errors/error.ts'
 import { etcdClientUrl } from '#pkg/etcd/addresses.ts'
 import { fetchMembersFromAny } from '#pkg/etcd/any-member.ts'
 import { etcdClientFiles } from '#pkg/etcd/client-files.ts'
-import { errorMessage } from '#pkg/errors/error.ts'
+import type { EtcdMember } from '#pkg/etcd/member.ts'
 import type { EtcdTls } from '#pkg/etcd/peer.ts'
 import { ensureDir } from '#pkg/file/directory.ts'
 import { sleep } from '#pkg/lifecycle/sleep.ts'
@@ -34,20 +35,22 @@ export function leaveEtcd({ configFile }: { readonly configFile: string }): Rese
   return {
     name: 'etcd',
     run: async ({ vars, log, signal }) => {
+      let address = 'ADDRESS of this host'
       try {
-        const member = await memberOfThisHost({ vars, configFile }, signal)
-        if (member === undefined) return nothing
-        if (!member.isLearner) {
-          await removeSelf(member, { log, signal })
-          log.info('this controller has left the members of etcd', { member: member.config.nodeName })
-          return { removed: [`member ${member.config.nodeName} of etcd`], problems: [] }
-        }
-        throw new Error('it is a learner, which is removed by others only')
+        const host = await hostAmongMembers({ vars, configFile })
+        if (host === undefined) return nothing
+        address = host.config.spec.storage.etcd.peerAddress
+        const self = await memberOfHost(host, signal)
+        if (self === undefined) return nothing
+        if (self.isLearner) throw new Error('it is a learner, which is removed by others only')
+        await removeSelf(host, { log, signal })
+        log.info('this controller has left the members of etcd', { member: host.config.nodeName })
+        return { removed: [`member ${host.config.nodeName} of etcd`], problems: [] }
       } catch (err) {
         signal.throwIfAborted()
         log.warn('this controller may still be a member of etcd', {
           reason: errorMessage(err),
-          remedy: `run "k0s etcd leave --peer-address" with the address of this host on a controller that stays`,
+          remedy: `run "k0s etcd leave --peer-address ${address}" on a controller that stays, once most of them run`,
         })
         return nothing
       }
@@ -57,20 +60,23 @@ export function leaveEtcd({ configFile }: { readonly configFile: string }): Rese
 
 const nothing = { removed: [], problems: [] } as const
 
-/** This host among the members of a cluster that goes on without it. */
-interface OwnMember {
+/** This host and the members of a cluster that goes on without it, as far as its disk tells. */
+interface HostAmongMembers {
   readonly config: NodeConfig
   readonly peerUrl: string
-  readonly tls: EtcdTls
+  /** Peer URLs. */
   readonly others: readonly string[]
-  readonly isLearner: boolean
+  readonly tls: EtcdTls
 }
 
-/** Undefined for a host that is no member, or the only one. @throws when nobody tells */
-async function memberOfThisHost(
-  { vars, configFile }: { readonly vars: CfgVars; readonly configFile: string },
-  signal: AbortSignal,
-): Promise<OwnMember | undefined> {
+/** Undefined for a host that has been no member, or the only one. @throws ConfigError, FileError */
+async function hostAmongMembers({
+  vars,
+  configFile,
+}: {
+  readonly vars: CfgVars
+  readonly configFile: string
+}): Promise<HostAmongMembers | undefined> {
   const [state, remembered, hasLog] = await Promise.all([
     readJoinState(vars),
     rememberedMembers(vars),
@@ -84,9 +90,16 @@ async function memberOfThisHost(
   const known = remembered.length > 0 ? remembered.flatMap(({ peerUrls }) => peerUrls) : told
   const others = known.filter((url) => url !== peerUrl)
   if (others.length === 0) return undefined
-  const tls = await readTls(vars)
-  const self = (await fetchMembersFromAny(others, { tls, signal })).find(({ peerUrls }) => peerUrls.includes(peerUrl))
-  return self && { config, peerUrl, tls, others, isLearner: self.isLearner }
+  return { config, peerUrl, others, tls: await readTls(vars) }
+}
+
+/** Undefined when the others have no such member. @throws EtcdError when nobody tells */
+async function memberOfHost(
+  { peerUrl, others, tls }: HostAmongMembers,
+  signal: AbortSignal,
+): Promise<EtcdMember | undefined> {
+  const members = await fetchMembersFromAny(others, { tls, signal })
+  return members.find(({ peerUrls }) => peerUrls.includes(peerUrl))
 }
 
 async function readTls(vars: CfgVars): Promise<EtcdTls> {
@@ -101,7 +114,7 @@ async function readTls(vars: CfgVars): Promise<EtcdTls> {
 
 /** Runs etcd until the others have let it go. @throws with the reason why they do not */
 async function removeSelf(
-  { config, peerUrl, tls, others }: OwnMember,
+  { config, peerUrl, tls, others }: HostAmongMembers,
   { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
 ): Promise<void> {
   const { vars, spec, nodeName } = config
@@ -124,7 +137,7 @@ async function removeSelf(
     const deadline = performance.now() + LEAVE_WITHIN_MS
     for (;;) {
       try {
-        await leaveCluster(peerUrl, client)
+        await leaveCluster(peerUrl, { client, askOthers: (urls) => fetchMembersFromAny(urls, { tls, signal }) })
         return
       } catch (err) {
         // The answer may be lost, as etcd ends with the removal.
