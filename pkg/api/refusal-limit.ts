@@ -44,7 +44,8 @@ export class RefusalLimit {
   }
 }
 
-function sourceOf(address: string): string {
+/** Whom an address stands for: itself, or of an IPv6 one its /64. Pure. */
+export function sourceOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
   if (mapped !== undefined) return mapped
   return isIPv6(address) ? prefix64(address) : address
@@ -55,5 +56,5 @@ function prefix64(address: string): string {
   const before = head === '' ? [] : head.split(':')
   const after = tail === undefined || tail === '' ? [] : tail.split(':')
   const zeros = tail === undefined ? [] : Array.from({ length: 8 - before.length - after.length }, () => '0')
-  return [...before, ...zeros, ...after].slice(0, 4).join(':')
+  return `${[...before, ...zeros, ...after].slice(0, 4).join(':')}::/64`
 }

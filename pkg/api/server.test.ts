@@ -108,7 +108,7 @@ describe('join API', () => {
   })
 
   it('says "go away" to everybody else; the reason is in the log only, and no secret is', async () => {
-    await using server = await start()
+    const server = await start()
     const bad = 'abcdef.ffffffffffffffff'
     for (const headers of [{}, { authorization: `Bearer ${bad}` }, { authorization: 'Basic eA==' }]) {
       for (const path of ['/v1beta1/ca', '/', '/v1beta1/etcd/members']) {
@@ -118,6 +118,7 @@ describe('join API', () => {
       }
     }
     await assert.rejects(server.client(bad).authority(signal()), JoinRefusedError)
+    await server[Symbol.asyncDispose]()
     const log = server.log.lines.join('\n')
     assert.match(log, /wrong secret for token abcdef/)
     assert.match(log, /no bearer token/)
@@ -133,6 +134,20 @@ describe('join API', () => {
     assert.equal(status, 429)
     assert.equal(text, 'go away\n')
     assert.ok(Number(headers['retry-after']) > 0)
+  })
+
+  it('counts what it refuses: a flood is a few lines in the log', async () => {
+    const server = await start({}, { refusals: 2, windowMs: 60_000 })
+    for (let i = 0; i < 50; i += 1) assert.match(String((await raw(server.url, '/v1beta1/ca')).status), /401|429/)
+    await server[Symbol.asyncDispose]()
+    const counts = server.log.lines.map((line) => Number(/"count":(\d+)/.exec(line)?.[1] ?? 1))
+    assert.equal(
+      counts.reduce((sum, count) => sum + count),
+      50,
+      server.log.lines.join('\n'),
+    )
+    assert.ok(server.log.lines.length < 10, server.log.lines.join('\n'))
+    assert.match(server.log.lines.join('\n'), /127\.0\.0\.1 \(too many refusals of this source\): \d\d/)
   })
 
   it('refuses nobody while tokens cannot be checked: it is to be tried again', async () => {

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { RefusalLimit, type RefusalLimitOptions } from '#pkg/api/refusal-limit.ts'
+import { RefusalLog } from '#pkg/api/refusal-log.ts'
 import {
   caResponse,
   joinPaths,
@@ -60,6 +61,7 @@ export async function startJoinApi(
 ): Promise<AsyncDisposable & { readonly port: number }> {
   const { host, port, certPem, keyPem } = options
   const limit = new RefusalLimit(options.refusalLimit)
+  const refusals = new RefusalLog(deps.log)
   const server = https.createServer(
     {
       cert: certPem,
@@ -70,7 +72,7 @@ export async function startJoinApi(
       handshakeTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: 1_000,
     },
-    (request, response) => void serve(request, response, { ...deps, limit }),
+    (request, response) => void serve(request, response, { ...deps, limit, refusals }),
   )
   server.maxConnections = MAX_CONNECTIONS
   server.listen(port, host)
@@ -89,12 +91,14 @@ export async function startJoinApi(
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
+      refusals[Symbol.dispose]()
     },
   }
 }
 
 interface Serving extends JoinApiDeps {
   readonly limit: RefusalLimit
+  readonly refusals: RefusalLog
 }
 
 interface Answer {
@@ -143,19 +147,19 @@ async function answer(request: IncomingMessage, serving: Serving, signal: AbortS
 /** The token that a request may act with, or what to answer it. */
 async function authenticate(
   request: IncomingMessage,
-  { checkToken, limit, log }: Serving,
+  { checkToken, limit, refusals }: Serving,
   signal: AbortSignal,
 ): Promise<Answer | { readonly token: string }> {
   const address = request.socket.remoteAddress ?? ''
   const blockedMs = limit.blockedMs(address)
   if (blockedMs > 0) {
-    log.warn('join request refused', { ...describe(request), reason: 'too many refusals of this source' })
+    refusals.refused(address, 'too many refusals of this source')
     const retryAfter = String(Math.ceil(blockedMs / 1_000))
     return { status: 429, body: 'go away', headers: { 'retry-after': retryAfter } }
   }
   const refuse = (reason: string): Answer => {
     limit.refuse(address)
-    log.warn('join request refused', { ...describe(request), reason })
+    refusals.refused(address, reason)
     return goAway
   }
   const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
@@ -164,7 +168,7 @@ async function authenticate(
     const verdict = await checkToken(token, signal)
     return verdict.valid ? { token: verdict.id } : refuse(verdict.reason)
   } catch (err) {
-    log.warn('join token not checked', { ...describe(request), err: errorMessage(err) })
+    refusals.refused(address, `the token cannot be checked now: ${errorMessage(err)}`)
     return { status: 503, body: { message: 'the token cannot be checked now' }, headers: { 'retry-after': '1' } }
   }
 }
