@@ -116,6 +116,7 @@ export class PacketStream implements CreditSource {
   /** Ends the stream at once; the handler's onClose gets `error`. */
   destroy(error?: Error): void {
     this.#error ??= error
-    this.#stream.destroy()
+    // With a reason: without one Node.js makes an error, with its stack, for each packet that waits.
+    this.#stream.destroy(error)
   }
 }
