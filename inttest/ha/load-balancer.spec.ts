@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { eventually } from '#inttest/common/eventually.ts'
+import { theProcess } from '#inttest/common/faults.ts'
 import type { Host } from '#inttest/common/host.ts'
 import { namesOf } from '#inttest/common/names.ts'
 import { keepLogsOfFailures, newCluster } from '#inttest/common/shared-cluster.ts'
@@ -56,11 +57,34 @@ describe('the load balancer of a worker that joined through spec.api.externalAdd
     return (JSON.parse(text) as { config: { apiServerAddresses: readonly string[] } }).config.apiServerAddresses
   }
   /** When the worker's log last had such a line, milliseconds of the machine's clock. */
-  const loggedAt = async (line: RegExp): Promise<number> => {
+  const loggedAt = async (wanted: RegExp, { after: afterMs = 0 } = {}): Promise<number> => {
     const lines = (await readFile(join(worker.dir, 'k0s.log'), 'utf8')).split('\n')
-    const found = lines.findLast((each) => line.test(each))
-    assert.ok(found !== undefined, `${String(line)} is not in the worker's log`)
-    return Date.parse(/time=(\S+)/.exec(found)?.[1] ?? '')
+    const found = lines.findLast((each) => wanted.test(each))
+    assert.ok(found !== undefined, `${String(wanted)} is not in the worker's log`)
+    const at = Date.parse(/time=(\S+)/.exec(found)?.[1] ?? '')
+    assert.ok(at >= afterMs, `${String(wanted)} is in the worker's log from before only`)
+    return at
+  }
+  const line = (message: string, { address }: Host): RegExp =>
+    new RegExp(`${message}.*${address.replaceAll('.', '\\.')}:6443`)
+  /** One request from the worker over a connection of its own: the answer, if it got one, and how long that took. */
+  const request = async (): Promise<{ text: string; tookMs: number }> => {
+    const beganAt = Date.now()
+    const session = await Session.start(worker, ['get', '--raw', '/readyz'])
+    await eventually('a new connection is answered', 30_000, () => {
+      assert.ok(session.hasEnded)
+      return Promise.resolve()
+    })
+    return { text: session.text, tookMs: Date.now() - beganAt }
+  }
+  /** Requests without a pause until the worker's log says that a controller is not used any more. */
+  const dropped = async (controller: Host, sinceMs: number): Promise<{ droppedAt: number; slowestMs: number }> => {
+    let slowestMs = 0
+    const droppedAt = await eventually('it is dropped', 30_000, async () => {
+      slowestMs = Math.max(slowestMs, (await request()).tookMs)
+      return await loggedAt(line('backend does not answer', controller), { after: sinceMs })
+    })
+    return { droppedAt, slowestMs }
   }
   /** The session goes on over the connection that it began with. */
   const goesOn = async ({ session, controller, port }: PlacedSession): Promise<void> => {
@@ -92,8 +116,9 @@ describe('the load balancer of a worker that joined through spec.api.externalAdd
     }
     await cluster.joinController(third)
     const { spec } = await cluster.get(['lease', '-n', 'kube-node-lease', `k0s-ctrl-${third.name}`])
-    const line = new RegExp(`worker configuration changed.*${third.address.replaceAll('.', '\\.')}:6443`)
-    const pickedUpAt = await eventually('it is picked up', 30_000, () => loggedAt(line))
+    const pickedUpAt = await eventually('it is picked up', 30_000, () =>
+      loggedAt(line('worker configuration changed', third)),
+    )
     const tookMs = pickedUpAt - Date.parse(spec.acquireTime as string)
     console.log(`      picked up ${inSeconds(tookMs)} after it said that it is there`)
     const fresh = await sessionAt({ worker, controller: third }, WATCH)
@@ -101,25 +126,43 @@ describe('the load balancer of a worker that joined through spec.api.externalAdd
     for (const each of placed) await goesOn(each)
   }).timeout(300_000)
 
-  it('drops a dead controller, the external address with it, and keeps the connections to the others', async () => {
-    const goneAt = Date.now()
-    await first.powerOff()
-    let slowestMs = 0
-    const line = new RegExp(`backend does not answer.*${first.address.replaceAll('.', '\\.')}:6443`)
-    const droppedAt = await eventually('it is dropped', 30_000, async () => {
-      const beganAt = Date.now()
-      const session = await Session.start(worker, ['get', '--raw', '/readyz'])
-      await eventually('a new connection is answered', 30_000, () => {
-        assert.ok(session.hasEnded)
+  it('leaves an API server that stands still to itself, keeps the connections to the others, and comes back', async () => {
+    const stuck = await sessionAt({ worker, controller: third }, WATCH)
+    const { pid } = await theProcess(third, 'kube-apiserver')
+    const stoppedAt = Date.now()
+    process.kill(pid, 'SIGSTOP')
+    try {
+      const { droppedAt, slowestMs } = await dropped(third, stoppedAt)
+      const slowest = `the slowest new request took ${inSeconds(slowestMs)}`
+      console.log(`      dropped ${inSeconds(droppedAt - stoppedAt)} after SIGSTOP; ${slowest}`)
+      await eventually('whoever waited for it is told', 30_000, () => {
+        assert.ok(stuck.session.hasEnded)
         return Promise.resolve()
       })
-      slowestMs = Math.max(slowestMs, Date.now() - beganAt)
-      const at = await loggedAt(line)
-      assert.ok(at > goneAt)
-      return at
-    })
+      console.log(`      its watch ended ${inSeconds(Date.now() - stoppedAt)} after SIGSTOP`)
+      for (let i = 0; i < 6; i += 1) assert.equal((await request()).text, 'ok')
+      for (const each of placed) await goesOn(each)
+    } finally {
+      process.kill(pid, 'SIGCONT')
+      await stuck.session.stop()
+    }
+    const goesOnAt = Date.now()
+    const backAt = await eventually('it is used again', 30_000, () =>
+      loggedAt(line('backend is ready', third), { after: goesOnAt }),
+    )
+    console.log(`      ready again ${inSeconds(backAt - goesOnAt)} after SIGCONT`)
+    const fresh = await sessionAt({ worker, controller: third }, WATCH)
+    await fresh.session.stop()
+  }).timeout(300_000)
+
+  it('drops a dead controller, the external address with it, and keeps the connections to the others', async () => {
+    const beganAt = Date.now()
+    await first.powerOff()
+    const goneAt = Date.now()
+    const { droppedAt, slowestMs } = await dropped(first, beganAt)
     const slowest = `the slowest new request took ${inSeconds(slowestMs)}`
-    console.log(`      dropped ${inSeconds(droppedAt - goneAt)} after its power-off; ${slowest}`)
+    const after = `${inSeconds(droppedAt - beganAt)} after its power-off began (which took ${inSeconds(goneAt - beganAt)})`
+    console.log(`      dropped ${after}; ${slowest}`)
     for (const each of placed.slice(1)) await goesOn(each)
     await eventually('whoever was there is told', 30_000, () => {
       assert.ok(placed[0]?.session.hasEnded)

@@ -80,8 +80,8 @@ function defined(values: Readonly<Record<string, string | undefined>>): Record<s
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 }
 
-/** The last lines say what failed: `[-]etcd failed: reason withheld`. */
-function reason(body: string): string {
+/** What an answer says beside its status, with `: ` before it: the failed checks of /readyz, `[-]etcd failed: reason withheld`. Pure. */
+export function reason(body: string): string {
   const lines = body.split('\n').map((line) => line.trim())
   const failed = lines.filter((line) => line.startsWith('[-]'))
   const text = (failed.length > 0 ? failed : lines.filter(Boolean)).join('; ')

@@ -3,7 +3,12 @@ import type { AddressInfo, Server, Socket } from 'node:net'
 import { errorMessage, K0sError } from '#pkg/errors/error.ts'
 import type { Logger } from '#pkg/log/logger.ts'
 import { Backend, backendName } from '#pkg/nllb/backend.ts'
-import type { BackendAddress, BackendStatus } from '#pkg/nllb/backend.ts'
+import type { BackendStatus } from '#pkg/nllb/backend.ts'
+import { candidates } from '#pkg/nllb/candidates.ts'
+import { findingOf, type Finding, type HealthProbe } from '#pkg/nllb/health.ts'
+import { HealthWatch } from '#pkg/nllb/health-watch.ts'
+import { Mover } from '#pkg/nllb/mover.ts'
+import type { BackendAddress } from '#pkg/nllb/open-socket.ts'
 import { Relay } from '#pkg/nllb/relay.ts'
 
 /** The loopback port of the load balancer cannot be opened. */
@@ -21,35 +26,39 @@ export interface LoadBalancerOptions {
   readonly backends?: readonly BackendAddress[]
 }
 
+/** Collaborators of a load balancer. */
+export interface LoadBalancerDeps {
+  readonly log: Logger
+  /** What asks a backend for its health; it calls `onLost` when the backend is worth asking at once. */
+  readonly probe: (address: BackendAddress, events: { readonly onLost: () => void }) => HealthProbe
+}
+
 /** State of the load balancer at one moment. */
 export interface LoadBalancerStatus {
   readonly listen: string
   readonly backends: readonly BackendStatus[]
 }
 
-/** Dead backends are tried, and suspects looked for, this often; nothing happens while all are healthy and answer. */
-const WATCH_INTERVAL_MS = 500
-
 /**
- * Node-local load balancer: TCP connections to one loopback address go to one of several backends. Health is the outcome
- * of connects; a probe is made only of a backend that failed, or that leaves a client's bytes without answer for a
- * second. A dead backend's connections are cut, if there is another, so that clients move within 3 s.
+ * TCP connections to one address go to one of several backends: to one that is ready, by turns; while none is, to any that takes
+ * them. Only a probe makes a backend ready; a connection that cannot be made is enough to choose others before it. Clients of a
+ * backend that is not ready are moved (`Mover`).
  */
 export class LoadBalancer {
   readonly #options: LoadBalancerOptions
-  readonly #log: Logger
+  readonly #deps: LoadBalancerDeps
   readonly #server: Server
   readonly #clients = new Set<Socket>()
-  readonly #relays = new Map<Relay, Backend>()
-  readonly #probing = new Set<Backend>()
+  readonly #relays = new Set<Relay>()
   readonly #stopping = new AbortController()
+  readonly #watches = new Map<Backend, HealthWatch>()
+  readonly #mover = new Mover()
   #backends: readonly Backend[]
-  #next = 0
-  #watch: NodeJS.Timeout | undefined
+  #turn = 0
 
-  constructor(options: LoadBalancerOptions, deps: { readonly log: Logger }) {
+  constructor(options: LoadBalancerOptions, deps: LoadBalancerDeps) {
     this.#options = options
-    this.#log = deps.log
+    this.#deps = deps
     this.#backends = (options.backends ?? []).map((address) => new Backend(address))
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (client) => {
       void this.#serve(client)
@@ -70,19 +79,18 @@ export class LoadBalancer {
       })
       this.#server.listen({ host: listenHost, port: listenPort, backlog: 512 }, resolve)
     })
-    this.#watch = setInterval(() => this.#lookAfterBackends(), WATCH_INTERVAL_MS)
+    this.#watchBackends()
   }
 
   /** Closes the listener and every connection. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the load balancer stops'))
-    clearInterval(this.#watch)
     const closed = this.#server.listening
       ? new Promise<void>((resolve) => this.#server.close(() => resolve()))
       : Promise.resolve()
-    for (const relay of this.#relays.keys()) relay.destroy()
+    for (const relay of this.#relays) relay.destroy()
     for (const client of this.#clients) client.destroy()
-    await closed
+    await Promise.all([closed, ...this.#watches.values().map((watch) => watch.stop())])
   }
 
   /** Port that is listened on. */
@@ -96,6 +104,7 @@ export class LoadBalancer {
     const wanted = new Map(addresses.map((address) => [backendName(address), address]))
     this.#backends = [...wanted].map(([name, address]) => known.get(name) ?? new Backend(address))
     for (const [name, backend] of known) if (!wanted.has(name)) backend.closeConnections()
+    if (this.#server.listening) this.#watchBackends()
   }
 
   status(): LoadBalancerStatus {
@@ -109,10 +118,10 @@ export class LoadBalancer {
     this.#clients.add(client)
     client.on('error', () => undefined)
     client.once('close', () => this.#clients.delete(client))
-    for (const backend of this.#candidates()) {
-      const wasHealthy = backend.healthy
+    for (const backend of candidates(this.#backends, this.#turn++)) {
+      const triedAt = performance.now()
       const socket = await backend.connect(this.#stopping.signal).catch((error: unknown) => {
-        if (wasHealthy && !backend.healthy) this.#onDead(backend, errorMessage(error))
+        if (!this.#stopping.signal.aborted) this.#note(backend, findingOf(error), triedAt)
       })
       if (socket === undefined) continue
       this.#join(client, socket, backend)
@@ -132,45 +141,48 @@ export class LoadBalancer {
       this.#relays.delete(relay)
       backend.connections.delete(relay)
     })
-    this.#relays.set(relay, backend)
+    this.#relays.add(relay)
     backend.connections.add(relay)
   }
 
-  /** Healthy ones in turn, then, as a last resort, those taken for dead. */
-  #candidates(): readonly Backend[] {
-    this.#next += 1
-    const healthy = this.#backends.filter((backend) => backend.healthy)
-    const turn = healthy.length === 0 ? 0 : this.#next % healthy.length
-    return [...healthy.slice(turn), ...healthy.slice(0, turn), ...this.#backends.filter((b) => !b.healthy)]
-  }
-
-  #lookAfterBackends(): void {
-    for (const backend of this.#backends) if (!backend.healthy) void this.#probe(backend)
-    const now = performance.now()
-    for (const [relay, backend] of this.#relays) {
-      if (backend.healthy && relay.unanswered(now)) void this.#probe(backend)
+  /** Watches the backends that there are now, and no others. */
+  #watchBackends(): void {
+    for (const [backend, watch] of this.#watches) {
+      if (this.#backends.includes(backend)) continue
+      this.#watches.delete(backend)
+      void watch.stop()
+    }
+    for (const backend of this.#backends) {
+      if (this.#watches.has(backend)) continue
+      const probe = this.#deps.probe(backend.address, { onLost: () => watch.hurry() })
+      const watch = new HealthWatch(probe, (finding, askedAt) => this.#note(backend, finding, askedAt))
+      this.#watches.set(backend, watch)
+      watch.start()
     }
   }
 
-  async #probe(backend: Backend): Promise<void> {
-    if (this.#probing.has(backend)) return
-    this.#probing.add(backend)
-    const wasHealthy = backend.healthy
-    try {
-      const socket = await backend.connect(this.#stopping.signal)
-      socket.destroy()
-      if (!wasHealthy) this.#log.info('backend answers again', { backend: backend.name })
-      for (const [relay, of] of this.#relays) if (of === backend) relay.forgive()
-    } catch (error) {
-      if (wasHealthy && !this.#stopping.signal.aborted) this.#onDead(backend, errorMessage(error))
-    } finally {
-      this.#probing.delete(backend)
-    }
+  #note(backend: Backend, finding: Finding, askedAt: number): void {
+    const before = backend.health
+    backend.note(finding, askedAt)
+    if (before !== finding.health) logChange(this.#deps.log, backend, finding)
+    // Whether the others still serve, or serve again, too, is worth knowing at once; and so is a second opinion of this one.
+    if ((before === 'ready') !== (finding.health === 'ready')) for (const watch of this.#watches.values()) watch.hurry()
+    this.#mover.move(this.#backends)
   }
+}
 
-  /** Cutting connections only helps when there is somewhere else to go. */
-  #onDead(backend: Backend, reason: string): void {
-    this.#log.warn('backend does not answer', { backend: backend.name, reason })
-    if (this.#backends.some(({ healthy }) => healthy)) backend.closeConnections()
+function logChange(log: Logger, { name: backend }: Backend, finding: Finding): void {
+  switch (finding.health) {
+    case 'new':
+      return
+    case 'ready':
+      log.info('backend is ready', { backend })
+      return
+    case 'unready':
+      log.warn('backend is not ready', { backend, reason: finding.reason })
+      return
+    case 'closed':
+    case 'silent':
+      log.warn('backend does not answer', { backend, reason: finding.reason })
   }
 }

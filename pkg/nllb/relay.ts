@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
+import type { BackendConnection } from '#pkg/nllb/backend.ts'
 
-/** A connection whose request the backend has left without any answer for this long makes the backend suspect. */
+/** A request that the backend has left without any answer for this long is one that it does not serve. */
 export const UNANSWERED_MS = 1_000
 
 /** After one end has finished and was told to the other, the other may stay silent this long. */
@@ -11,7 +12,7 @@ const LINGER_MS = 30_000
  * stream is passed on after the bytes before it, and the other direction goes on (half-close); an error on one side
  * ends both; `onClose` is called once, when both sockets are gone.
  */
-export class Relay {
+export class Relay implements BackendConnection {
   readonly #client: Socket
   readonly #backend: Socket
   /** When the client sent the bytes that the backend has not answered yet. */
@@ -51,11 +52,6 @@ export class Relay {
   unanswered(now: number): boolean {
     const since = this.#unansweredSince
     return since !== undefined && now - since > UNANSWERED_MS && !this.#backend.isPaused()
-  }
-
-  /** The backend proved alive otherwise: the wait begins anew. */
-  forgive(): void {
-    this.#unansweredSince = undefined
   }
 
   destroy(): void {

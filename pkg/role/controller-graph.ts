@@ -123,7 +123,7 @@ export async function controllerComponents(
     konnectivityServer(own, processDeps),
     kubeControllerManager(own, processDeps),
     kubeScheduler(own, processDeps),
-    ...virtualAddressComponents(own, deps),
+    ...virtualAddressComponents(own, { ...deps, certificates }),
     ...leaderComponents(own, {
       client: deps.client,
       ownNode,
@@ -158,10 +158,13 @@ function storage(own: ControllerOptions, deps: EtcdDeps): Component | undefined 
 }
 
 /** What gives the controllers addresses that outlive each of them. */
-function virtualAddressComponents(own: ControllerOptions, { binaries, client }: GraphDeps): readonly Component[] {
+function virtualAddressComponents(
+  own: ControllerOptions,
+  { binaries, client, certificates: pki }: GraphDeps & { readonly certificates: Certificates },
+): readonly Component[] {
   if (virtualAddresses(own.spec).length === 0) return []
   return [
-    ...(balancesVirtualAddresses(own.spec) ? [new ControlPlaneBalancer(own, { client, runOnce })] : []),
+    ...(balancesVirtualAddresses(own.spec) ? [new ControlPlaneBalancer(own, { client, pki, runOnce })] : []),
     keepalived(own, { binaries, supervise }),
   ]
 }

@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import { Background } from '#pkg/component/cluster/background.ts'
 import type { Component, StartContext } from '#pkg/component/component.ts'
+import type { PkiSource } from '#pkg/component/controller/certificates.ts'
 import type { ControllerOptions } from '#pkg/component/controller/context.ts'
 import { cplbTable, renderCplbRedirect } from '#pkg/component/controller/cplb-redirect.ts'
 import { virtualAddresses } from '#pkg/component/controller/virtual-addresses.ts'
@@ -11,8 +12,9 @@ import { reflect } from '#pkg/kubernetes/reflector.ts'
 import { inNamespace, resources } from '#pkg/kubernetes/resources.ts'
 import type { ClientSource } from '#pkg/kubernetes/shared-client.ts'
 import type { KubeObject } from '#pkg/kubernetes/types.ts'
-import type { BackendAddress } from '#pkg/nllb/backend.ts'
 import { LoadBalancer } from '#pkg/nllb/load-balancer.ts'
+import type { BackendAddress } from '#pkg/nllb/open-socket.ts'
+import { ReadinessProbe, type ProbeCredentials } from '#pkg/nllb/readiness-probe.ts'
 import type { RunOnce } from '#pkg/supervisor/run-once.ts'
 
 /** An EndpointSlice (discovery.k8s.io/v1), as far as it is looked at. */
@@ -28,7 +30,7 @@ export interface EndpointSlice extends KubeObject {
 const NFT_TIMEOUT_MS = 10_000
 
 /**
- * Behind the virtual addresses: connections to them go to the API server of any controller that is alive, also when that of
+ * Behind the virtual addresses: connections to them go to the API server of any controller that is ready, also when that of
  * this host is not. A rule leads them from the API server's port to the balancer's.
  */
 export class ControlPlaneBalancer implements Component {
@@ -36,16 +38,18 @@ export class ControlPlaneBalancer implements Component {
   readonly after = ['kube-apiserver']
   readonly #options: Pick<ControllerOptions, 'spec' | 'vars'>
   readonly #client: ClientSource
+  readonly #pki: PkiSource
   readonly #runOnce: RunOnce
   readonly #background = new Background()
   #balancer: LoadBalancer | undefined
 
   constructor(
     options: Pick<ControllerOptions, 'spec' | 'vars'>,
-    deps: { readonly client: ClientSource; readonly runOnce: RunOnce },
+    deps: { readonly client: ClientSource; readonly pki: PkiSource; readonly runOnce: RunOnce },
   ) {
     this.#options = options
     this.#client = deps.client
+    this.#pki = deps.pki
     this.#runOnce = deps.runOnce
   }
 
@@ -59,7 +63,11 @@ export class ControlPlaneBalancer implements Component {
         listenPort: network.controlPlaneLoadBalancing.keepalived?.userSpaceProxyBindPort ?? 0,
         backends: [own],
       },
-      { log },
+      {
+        log,
+        probe: (address, { onLost }) =>
+          new ReadinessProbe({ address, credentials: () => Promise.resolve(this.#credentials()), onLost }),
+      },
     )
     this.#balancer = balancer
     await balancer.start()
@@ -90,6 +98,12 @@ export class ControlPlaneBalancer implements Component {
     await this.#background.stop()
     await this.#balancer.stop()
     this.#balancer = undefined
+  }
+
+  /** The administrator's, as for the readiness of this host's own API server. */
+  #credentials(): ProbeCredentials | undefined {
+    const { authorities, leaves } = this.#pki.material()
+    return leaves.admin && { caPem: authorities.ca.certPem, ...leaves.admin }
   }
 
   async #nft(args: readonly string[], signal: AbortSignal): Promise<void> {
