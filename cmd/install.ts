@@ -7,7 +7,9 @@ import { workerOptions } from '#cmd/flags/worker.ts'
 import { requireRoot } from '#cmd/require-root.ts'
 import { joinTokenArg, workerCommandFlags } from '#cmd/worker.ts'
 import { UsageError } from '#pkg/errors/usage.ts'
+import type { InitSystem } from '#pkg/install/init-system.ts'
 import type { ServiceRole } from '#pkg/install/service.ts'
+import type { TokenSources } from '#pkg/token/token-source.ts'
 
 const serviceFlags = {
   force: flag.bool('replace the service that is there'),
@@ -48,9 +50,6 @@ export const installController = defineCommand({
     if (flags.config === '-') {
       throw new UsageError('a service has no standard input: put the configuration in a file and name it with --config')
     }
-    if (flags.single && (invocation.args.length > 0 || flags['token-file'] !== undefined)) {
-      throw new UsageError('--single cannot be combined with a join token: such a node is a whole cluster')
-    }
     requireRoot(invocation.io, 'install controller')
     const apiServerSeconds = Math.ceil(flags['api-server-stop-timeout'] / 1_000)
     await install('controller', invocation, {
@@ -60,6 +59,7 @@ export const installController = defineCommand({
         await assertReachable(flags['data-dir'], 'the data directory')
         return controllerUsers(flags)
       },
+      joins: !flags.single,
       stopTimeoutSeconds: Math.max(STOP_TIMEOUT_SECONDS, apiServerSeconds + STOP_MARGIN_SECONDS),
     })
   },
@@ -85,6 +85,7 @@ export const installWorker = defineCommand({
     requireRoot(invocation.io, 'install worker')
     await install('worker', invocation, {
       users: () => Promise.resolve([]),
+      joins: true,
       stopTimeoutSeconds: STOP_TIMEOUT_SECONDS,
     })
   },
@@ -94,6 +95,8 @@ export const installWorker = defineCommand({
 interface RoleNeeds {
   /** System users to make; looked up last, since it reads the configuration. */
   users(): Promise<readonly string[]>
+  /** Whether it takes a join token. */
+  readonly joins: boolean
   readonly stopTimeoutSeconds: number
 }
 
@@ -102,15 +105,30 @@ async function install(
   { flags, given, args, io }: Invocation<typeof workerFlags>,
   needs: RoleNeeds,
 ): Promise<void> {
-  const [{ detectInitSystem }, { installService }, { parseEnvironment }, { runProgram }, { NoInitSystemError }] =
-    await Promise.all([
-      import('#pkg/install/detect.ts'),
-      import('#pkg/install/install.ts'),
-      import('#pkg/install/environment-file.ts'),
-      import('#pkg/supervisor/run-program.ts'),
-      import('#pkg/install/errors.ts'),
-    ])
+  const [
+    { detectInitSystem },
+    { installService },
+    { parseEnvironment },
+    { runProgram },
+    { NoInitSystemError },
+    { tokenSource },
+  ] = await Promise.all([
+    import('#pkg/install/detect.ts'),
+    import('#pkg/install/install.ts'),
+    import('#pkg/install/environment-file.ts'),
+    import('#pkg/supervisor/run-program.ts'),
+    import('#pkg/install/errors.ts'),
+    import('#pkg/token/token-source.ts'),
+  ])
   const environment = parseEnvironment(flags.env, io.env)
+  const sources = {
+    argument: args[0],
+    file: flags['token-file'],
+    environment: environment['K0S_TOKEN'] ?? io.env['K0S_TOKEN'],
+  }
+  if (tokenSource(sources) !== undefined && !needs.joins) {
+    throw new UsageError('--single cannot be combined with a join token: such a node is a whole cluster')
+  }
   const executable = resolve(io.self)
   const handedOn = given.filter(({ name }) => !Object.hasOwn(serviceFlags, name))
   const roleFlags = handedOn.map(({ name, value }) => `--${name}=${value}`)
@@ -121,14 +139,16 @@ async function install(
       `this host runs no init system that k0s knows (systemd or OpenRC), nothing was changed; run k0s in the foreground: ${command}`,
     )
   }
-  const token = await joinToken(role, { argument: args[0], file: flags['token-file'], environment, io })
+  const text = await joinToken(role, sources, io)
+  // What the service reads by itself is not kept once more.
+  const isItsOwn = sources.file !== undefined || environment['K0S_TOKEN'] !== undefined
   const result = await installService(
     {
       role,
       executable,
       flags: roleFlags,
       environment,
-      token,
+      token: isItsOwn ? undefined : text,
       users: await needs.users(),
       stopTimeoutSeconds: needs.stopTimeoutSeconds,
       force: flags.force,
@@ -136,43 +156,44 @@ async function install(
     { init, run: runProgram },
   )
   io.stdout(`k0s${role} ${result.changed ? 'is installed' : 'was installed already'} (${init.title}, ${result.path})\n`)
+  await afterInstall(init, role, { isChanged: result.changed, start: flags.start, needs, io })
+}
+
+/** Starts what was installed, where that was asked for, or says how to. */
+async function afterInstall(
+  init: InitSystem,
+  role: ServiceRole,
+  options: {
+    readonly isChanged: boolean
+    readonly start: boolean
+    readonly needs: Pick<RoleNeeds, 'stopTimeoutSeconds'>
+    readonly io: CommandIo
+  },
+): Promise<void> {
+  const { isChanged, start, needs, io } = options
   const { state } = await init.state(role)
-  if (flags.start && state === 'running' && result.changed) {
+  if (start && state === 'running' && isChanged) {
     await init.stop(role, { timeoutMs: (needs.stopTimeoutSeconds + STOP_MARGIN_SECONDS) * 1_000 })
     await init.start(role)
-  } else if (flags.start && state !== 'running') await init.start(role)
-  else if (result.changed) {
+  } else if (start && state !== 'running') await init.start(role)
+  else if (isChanged) {
     io.stdout(
       state === 'running' ? 'it still runs with its former settings: k0s stop, k0s start\n' : 'start it: k0s start\n',
     )
   }
 }
 
-/**
- * Checks the join token, and returns it where the service cannot read it by itself: given as an argument or in the
- * environment of this command.
- */
-async function joinToken(
-  role: ServiceRole,
-  sources: {
-    readonly argument: string | undefined
-    readonly file: string | undefined
-    readonly environment: Readonly<Record<string, string>>
-    readonly io: CommandIo
-  },
-): Promise<string | undefined> {
+/** The join token, checked; undefined where there is none, or none yet. */
+async function joinToken(role: ServiceRole, sources: TokenSources, io: CommandIo): Promise<string | undefined> {
   const [{ readToken }, { decodeJoinToken }, { FileError }] = await Promise.all([
     import('#pkg/token/token-source.ts'),
     import('#pkg/token/join-token.ts'),
     import('#pkg/file/errors.ts'),
   ])
-  const { argument, file, environment, io } = sources
-  const ofService = environment['K0S_TOKEN']
   try {
-    const text = await readToken({ argument, file, environment: ofService ?? io.env['K0S_TOKEN'] })
-    if (text === undefined) return undefined
-    decodeJoinToken(text, role)
-    return file === undefined && ofService === undefined ? text : undefined
+    const text = await readToken(sources)
+    if (text !== undefined) decodeJoinToken(text, role)
+    return text
   } catch (err) {
     // An image may be prepared before its token is there.
     if (!(err instanceof FileError) || err.errno !== 'ENOENT') throw err

@@ -53,6 +53,11 @@ describe('bad input ends in one line that says what to do, exit code 1, and noth
       ['install', 'worker', '--cri-socket=remote:run/cri.sock', '--env=SECRET=hidden'],
       /: SECRET=<value> \S*k0s worker --cri-socket=remote:unix:\/\/\/run\/cri\.sock$/,
     )
+    await refused(['install', 'worker', 'a-token', '--token-file=/mnt/none'], /given twice: as argument and with/)
+    await refused(
+      ['install', 'controller', '--single', '--env=K0S_TOKEN=x'],
+      /--single cannot be combined with a join token/,
+    )
     await refused(['install', 'worker', '--env', 'NOT_SET'], /--env NOT_SET takes the value from the environment/)
     await refused(['start'], /runs no init system.*in the foreground/)
   })
