@@ -3,7 +3,7 @@ import type { Cluster } from '#inttest/common/cluster.ts'
 import { eventually } from '#inttest/common/eventually.ts'
 import type { Host } from '#inttest/common/host.ts'
 
-/** A lease that nobody could take back is valid for a minute, and an endpoint for 15 s. */
+/** The lease of one that left is removed after 25 s of silence, its endpoint after 15 s; the workers' tunnels follow. */
 const WITHIN_MS = 150_000
 
 /** Everything that says who the controllers of a cluster are: it follows within a while. Prints how long that took. */
