@@ -63,7 +63,7 @@ class ScriptedAgent {
 }
 
 describe('tunnel faults', function () {
-  this.timeout(30_000)
+  this.timeout(120_000)
   let fixture: TunnelFixture
   let running: RunningServer
   let certificate: Issued

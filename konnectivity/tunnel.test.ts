@@ -14,7 +14,7 @@ import { until } from '#pkg/lifecycle/testing/until.ts'
 const MIB = 1024 * 1024
 
 describe('tunnel, HTTP CONNECT over a unix socket', function () {
-  this.timeout(30_000)
+  this.timeout(120_000)
   let fixture: TunnelFixture
   let running: RunningServer
   before(async () => {

@@ -6,7 +6,8 @@ import { MalformedPacketError } from '#konnectivity/proto/protobuf.ts'
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex')
 
-describe('packet codec', () => {
+describe('packet codec', function () {
+  this.timeout(60_000) // also on a loaded machine
   // Bytes as upstream's generated Go code writes them.
   const wire: readonly (readonly [string, Packet])[] = [
     [

@@ -52,7 +52,7 @@ const AGENT_METRICS = [
 ]
 
 describe('KonnectivityServer', function () {
-  this.timeout(30_000) // also on a loaded machine
+  this.timeout(120_000) // also on a loaded machine
   let fixture: TunnelFixture
   beforeEach(async () => {
     fixture = await TunnelFixture.create({ createCa, issueCertificate })

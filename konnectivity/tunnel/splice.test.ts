@@ -32,7 +32,8 @@ class End extends Duplex {
 const LINGER_MS = 50
 const text = (end: End): string => Buffer.concat(end.received).toString()
 
-describe('Splice', () => {
+describe('Splice', function () {
+  this.timeout(60_000) // also on a loaded machine
   function join(options: { holdBackMs?: number; lingerMs?: number } = {}): { front: End; back: End; splice: Splice } {
     const [front, back] = [new End(), new End()]
     return { front, back, splice: new Splice(front, back, { lingerMs: LINGER_MS, ...options }) }

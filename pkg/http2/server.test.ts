@@ -63,7 +63,8 @@ async function request(
   return { body: Buffer.concat(await stream.toArray()), end }
 }
 
-describe('Http2Server with the client of Node.js', () => {
+describe('Http2Server with the client of Node.js', function () {
+  this.timeout(60_000) // also on a loaded machine
   it('answers many requests at once on one connection, with bodies of every size', async () => {
     await using running = await started()
     const session = http2.connect(`http://127.0.0.1:${running.port}`)
@@ -147,7 +148,8 @@ async function goawayAfter(port: number, ...frames: readonly Buffer[]): Promise<
   return -1
 }
 
-describe('Http2Server with a client that breaks the protocol', () => {
+describe('Http2Server with a client that breaks the protocol', function () {
+  this.timeout(60_000) // also on a loaded machine
   const four = Buffer.alloc(4)
   const cases: readonly (readonly [what: string, code: number, ...frames: readonly Buffer[]])[] = [
     ['another protocol', ErrorCode.protocolError, Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n')],

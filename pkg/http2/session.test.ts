@@ -16,7 +16,7 @@ const FIRST_WINDOW = 16 * KIB
 const READ_AHEAD = 256 * KIB
 
 describe('Http2Session', function () {
-  this.timeout(20_000)
+  this.timeout(60_000)
   const stack: (() => void)[] = []
   afterEach(() => stack.splice(0).forEach((stop) => stop()))
 
