@@ -73,6 +73,19 @@ describe('an API server whose store does not serve', () => {
     await end()
   })
 
+  it('goes on when it is whole again a moment after the links to the others', async () => {
+    const state = { store: false, other: false }
+    const { calls, pass, start, end } = make(state)
+    await start()
+    await pass(30)
+    state.other = true
+    await pass(3)
+    state.store = true
+    await pass(20)
+    assert.deepEqual(calls, ['start'])
+    await end()
+  })
+
   it('goes on where nobody else serves', async () => {
     for (const state of [
       { store: false, other: false },

@@ -78,21 +78,34 @@ export class StepAside implements Component {
       await sleep(sickSince === undefined && this.#aside === undefined ? LOOK_EVERY_MS : LOOK_AGAIN_MS, { signal })
       if (this.#aside === undefined && !this.#deps.hasOthers()) continue
       const reason = await storeSickness(this.#deps.storeServes, signal)
-      sickSince = reason === undefined ? undefined : (sickSince ?? performance.now())
       wellCount = reason === undefined ? wellCount + 1 : 0
-      if (this.#aside !== undefined && wellCount >= WELL_AFTER) await this.#comeBack(context)
-      const isSick = sickSince !== undefined && performance.now() - sickSince >= SICK_AFTER_MS
-      if (this.#aside === undefined && reason !== undefined && isSick) await this.#stepAside(reason, context)
+      if (this.#aside !== undefined) {
+        if (wellCount >= WELL_AFTER) await this.#comeBack(context)
+        continue
+      }
+      // While clients have nowhere to go it does not count: when links come back, so does the store, a moment after other controllers.
+      if (reason === undefined || !(await this.#anotherServes(signal))) {
+        sickSince = undefined
+        continue
+      }
+      sickSince ??= performance.now()
+      if (performance.now() - sickSince < SICK_AFTER_MS) continue
+      sickSince = undefined
+      await this.#stepAside(reason, context)
     }
   }
 
-  async #stepAside(reason: string, { signal, log }: StartContext): Promise<void> {
+  async #anotherServes(signal: AbortSignal): Promise<boolean> {
     try {
       await withDeadline(signal, ANSWER_MS, this.#deps.anotherServes)
+      return true
     } catch {
       signal.throwIfAborted()
-      return
+      return false
     }
+  }
+
+  async #stepAside(reason: string, { log }: StartContext): Promise<void> {
     log.warn('this API server steps aside: its store does not serve, and another controller does', { reason })
     this.#aside = reason
     await this.#inner.stop()
