@@ -11,13 +11,19 @@ export interface EtcdSizes {
   readonly inUse: number
 }
 
-const LOOK_EVERY_MS = 3_600_000
-/** Below this a file is not worth a pause of the member. */
-const MIN_FREE_BYTES = 100 * 1024 * 1024
+/** When a member looks, and when it acts. */
+export interface DefragmentSchedule {
+  /** Between two looks, milliseconds, give or take a quarter: members that were started together do not ask together. */
+  readonly lookEveryMs: number
+  /** Less unused space is not worth a pause of the member. */
+  readonly minFreeBytes: number
+}
+
+const HOURLY: DefragmentSchedule = { lookEveryMs: 3_600_000, minFreeBytes: 100 * 1024 * 1024 }
 
 /** Whether so much of the file is unused that it should be given back to the disk. Pure. */
-export function isWorthDefragmenting({ total, inUse }: EtcdSizes): boolean {
-  return total - inUse >= MIN_FREE_BYTES && total - inUse >= total / 2
+export function isWorthDefragmenting({ total, inUse }: EtcdSizes, { minFreeBytes } = HOURLY): boolean {
+  return total - inUse >= minFreeBytes && total - inUse >= total / 2
 }
 
 /** Reads the sizes out of etcd's metrics; undefined when they are not there. Pure. */
@@ -34,15 +40,15 @@ export function sizesOf(metrics: string): EtcdSizes | undefined {
 export async function defragmentWhenDue(
   { clientUrl, tls }: { readonly clientUrl: string; readonly tls: () => EtcdTls },
   { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+  schedule = HOURLY,
 ): Promise<void> {
   for (;;) {
-    // Members that were started together do not ask together.
-    await sleep(LOOK_EVERY_MS * (0.75 + 0.5 * Math.random()), { signal })
+    await sleep(schedule.lookEveryMs * (0.75 + 0.5 * Math.random()), { signal })
     try {
       const { caPem, certPem, keyPem } = tls()
       const metrics = await probeHttp(`${clientUrl}/metrics`, { signal, ca: caPem, cert: certPem, key: keyPem })
       const sizes = sizesOf(metrics)
-      if (sizes !== undefined && isWorthDefragmenting(sizes)) await defragment(clientUrl, tls(), sizes, log)
+      if (sizes !== undefined && isWorthDefragmenting(sizes, schedule)) await defragment(clientUrl, tls(), sizes, log)
     } catch (err) {
       signal.throwIfAborted()
       log.warn('etcd not defragmented', { err: errorMessage(err) })

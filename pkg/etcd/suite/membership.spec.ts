@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Etcd3 } from 'etcd3'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,7 @@ import type { EtcdStatus } from '#pkg/etcd/client.ts'
 import { EtcdError, MembershipRefusedError } from '#pkg/etcd/errors.ts'
 import { assertPeerAnswers, fetchMembers } from '#pkg/etcd/peer.ts'
 import { TestMember, testAuthority, testTls } from '#pkg/etcd/testing/member.ts'
-import { sizesOf } from '#pkg/component/controller/etcd-defragment.ts'
+import { defragmentWhenDue, sizesOf } from '#pkg/component/controller/etcd-defragment.ts'
 import { leads, syncsOf } from '#pkg/component/controller/etcd-health.ts'
 import { probeHttp } from '#pkg/net/probe.ts'
 import { silentLogger } from '#pkg/log/logger.ts'
@@ -93,6 +94,44 @@ describe('members of etcd', () => {
     await client.defragment()
     assert.ok((await client.status()).sizeBytes <= sizeBytes)
   })
+
+  it('give unused space back by themselves, where there is much of it', async () => {
+    const MIB = 1024 * 1024
+    await churn(first, 8 * MIB)
+    const sizeOf = async (member: TestMember): Promise<number> => {
+      await using client = member.client()
+      return (await client.status()).sizeBytes
+    }
+    assert.ok((await sizeOf(first)) > 8 * MIB)
+    const [stop, schedule] = [new AbortController(), { lookEveryMs: 100, minFreeBytes: 4 * MIB }]
+    const looking = [first, second].map(({ clientUrl }) =>
+      defragmentWhenDue({ clientUrl, tls: () => tls }, { signal: stop.signal, log: silentLogger }, schedule),
+    )
+    for (const member of [first, second]) {
+      await member.eventually('it is small', async () => {
+        await churn(first, 16) // a member counts its space anew with its next write
+        assert.ok((await sizeOf(member)) < 4 * MIB)
+      })
+    }
+    stop.abort(new Error('both are small'))
+    for (const { status } of await Promise.allSettled(looking)) assert.equal(status, 'rejected')
+  })
+
+  /** Writes that many bytes, and removes them with their history. */
+  async function churn({ clientUrl }: TestMember, bytes: number): Promise<void> {
+    const { caPem, certPem, keyPem } = tls
+    const credentials = {
+      rootCertificate: Buffer.from(caPem),
+      certChain: Buffer.from(certPem),
+      privateKey: Buffer.from(keyPem),
+    }
+    const etcd = new Etcd3({ hosts: clientUrl, credentials })
+    const value = Buffer.alloc(bytes / 16)
+    for (let i = 0; i < 16; i++) await etcd.put(`churn/${String(i)}`).value(value)
+    const { header } = await etcd.delete().all().prefix('churn/')
+    await etcd.kv.compact({ revision: header.revision, physical: true })
+    etcd.close()
+  }
 
   it('are refused under a name that another one has, and when they run already', async () => {
     await refused({ name: 'c1', peerUrl: third.peerUrl }, /another controller is called c1/)
